@@ -1,1 +1,6 @@
 //! muster-agent
+
+pub mod install;
+pub mod launcher;
+pub mod supervise;
+pub mod volume;

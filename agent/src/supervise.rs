@@ -1,0 +1,1 @@
+//! A tiny parent process that keeps the agent running.
