@@ -1,1 +1,21 @@
-//! muster-api
+//! What Muster's parts agree on: the `EtcdCluster` API, the names of the
+//! objects that belong to a cluster, the annotations on its StatefulSet, its
+//! birth record, and the agent's status report.
+//!
+//! There is no I/O here. Everything is a type, or a function of its arguments.
+
+pub mod birth;
+pub mod cluster;
+pub mod id;
+pub mod names;
+pub mod options;
+mod rules;
+pub mod status;
+pub mod status_report;
+pub mod version;
+pub mod workload;
+
+pub use cluster::{EtcdCluster, EtcdClusterSpec};
+pub use id::HexId;
+pub use names::Names;
+pub use status::EtcdClusterStatus;

@@ -1,0 +1,358 @@
+//! The birth record: whether a cluster was ever formed, and by whom.
+//!
+//! It is the data of a ConfigMap. A claim is final: once a record is claimed,
+//! only the volume that claimed it may ever start a new etcd cluster.
+//!
+//! ```text
+//!   Unclaimed ── compare-and-swap by the lowest seat ──▶ Claimed ──▶ Formed
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::id::HexId;
+
+/// The keys of the ConfigMap's data.
+pub mod key {
+    /// `unclaimed`, `claimed` or `formed`; absent or empty means unclaimed.
+    pub const PHASE: &str = "phase";
+    /// The UID of the EtcdCluster; empty for a plain manifest.
+    pub const OWNER: &str = "owner";
+    /// `true` if no older volume claim existed when the record was made.
+    pub const NO_OLDER_VOLUMES: &str = "noOlderVolumes";
+    /// The initial cluster token of the founding.
+    pub const TOKEN: &str = "token";
+    /// The seat that claimed.
+    pub const SEAT: &str = "seat";
+    /// The UUID of the volume that claimed.
+    pub const VOLUME: &str = "volume";
+    /// The ID of the cluster.
+    pub const CLUSTER_ID: &str = "clusterID";
+    /// The ID of a cluster that a person gave up.
+    pub const ABANDONED: &str = "abandoned";
+}
+
+/// Whether a cluster was ever formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BirthRecord {
+    /// UID of the EtcdCluster; empty for a plain manifest.
+    pub owner: String,
+    /// The record's creator attests that no volume claim of this cluster
+    /// existed when it made the record.
+    pub no_older_volumes: bool,
+    /// A cluster that a person gave up.
+    pub abandoned: Option<HexId>,
+    /// How far the founding got.
+    pub phase: Phase,
+}
+
+/// How far the founding of a cluster got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody has claimed to found.
+    Unclaimed,
+    /// A volume has claimed, and may still be starting.
+    Claimed(Claim),
+    /// The cluster has served.
+    Formed(Formed),
+}
+
+/// Who founds, or founded, the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The initial cluster token.
+    pub token: String,
+    /// The seat that claimed.
+    pub seat: u32,
+    /// The UUID of the volume that claimed.
+    pub volume: String,
+    /// The ID the cluster has, or will have.
+    pub cluster_id: HexId,
+}
+
+/// A cluster that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formed {
+    /// The cluster's ID.
+    pub cluster_id: HexId,
+    /// Who founded it; unknown if the record was lost and published again.
+    pub claim: Option<Claim>,
+}
+
+/// A ConfigMap that is not a birth record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BirthError {
+    /// The phase is none of the three.
+    #[error("the birth record's phase is {0:?}; it must be unclaimed, claimed or formed")]
+    UnknownPhase(String),
+    /// A value that the phase requires is missing.
+    #[error("the birth record is {phase} but has no {key}")]
+    Missing {
+        /// The record's phase.
+        phase: &'static str,
+        /// The key that is missing.
+        key: &'static str,
+    },
+    /// A value cannot be read.
+    #[error("the birth record's {key} {value:?} cannot be read")]
+    Unreadable {
+        /// The key of the value.
+        key: &'static str,
+        /// The value.
+        value: String,
+    },
+}
+
+impl BirthRecord {
+    /// A record of a cluster that nobody has founded.
+    pub fn unclaimed(owner: impl Into<String>, no_older_volumes: bool) -> Self {
+        Self {
+            owner: owner.into(),
+            no_older_volumes,
+            abandoned: None,
+            phase: Phase::Unclaimed,
+        }
+    }
+
+    /// A record of a cluster that is known to exist.
+    pub fn formed(owner: impl Into<String>, cluster_id: HexId) -> Self {
+        let phase = Phase::Formed(Formed {
+            cluster_id,
+            claim: None,
+        });
+        Self {
+            owner: owner.into(),
+            no_older_volumes: false,
+            abandoned: None,
+            phase,
+        }
+    }
+
+    /// The ID of the cluster that was claimed or formed.
+    pub fn cluster_id(&self) -> Option<HexId> {
+        match &self.phase {
+            Phase::Unclaimed => None,
+            Phase::Claimed(claim) => Some(claim.cluster_id),
+            Phase::Formed(formed) => Some(formed.cluster_id),
+        }
+    }
+
+    /// The founding claim, if it is known.
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.phase {
+            Phase::Unclaimed => None,
+            Phase::Claimed(claim) => Some(claim),
+            Phase::Formed(formed) => formed.claim.as_ref(),
+        }
+    }
+
+    /// What the record means: a cluster that a person gave up leaves it
+    /// unclaimed, and then nobody attests that older volumes are absent.
+    pub fn effective(&self) -> Self {
+        if self.abandoned.is_some() && self.abandoned == self.cluster_id() {
+            Self {
+                no_older_volumes: false,
+                phase: Phase::Unclaimed,
+                ..self.clone()
+            }
+        } else {
+            self.clone()
+        }
+    }
+
+    /// Reads a ConfigMap's data.
+    pub fn from_data(data: &BTreeMap<String, String>) -> Result<Self, BirthError> {
+        let read = Reader { data };
+        Ok(Self {
+            owner: read.text(key::OWNER).unwrap_or_default(),
+            no_older_volumes: read.text(key::NO_OLDER_VOLUMES).as_deref() == Some("true"),
+            abandoned: read.parsed(key::ABANDONED)?,
+            phase: read.phase()?,
+        })
+    }
+
+    /// Writes a ConfigMap's data.
+    pub fn to_data(&self) -> BTreeMap<String, String> {
+        let phase = match &self.phase {
+            Phase::Unclaimed => UNCLAIMED,
+            Phase::Claimed(_) => CLAIMED,
+            Phase::Formed(_) => FORMED,
+        };
+        let mut data = BTreeMap::from([
+            (key::PHASE.to_owned(), phase.to_owned()),
+            (key::OWNER.to_owned(), self.owner.clone()),
+            (key::NO_OLDER_VOLUMES.to_owned(), self.no_older_volumes.to_string()),
+        ]);
+        let mut put = |key: &str, value: String| data.insert(key.to_owned(), value);
+        if let Some(abandoned) = self.abandoned {
+            put(key::ABANDONED, abandoned.to_string());
+        }
+        if let Some(cluster_id) = self.cluster_id() {
+            put(key::CLUSTER_ID, cluster_id.to_string());
+        }
+        if let Some(claim) = self.claim() {
+            put(key::TOKEN, claim.token.clone());
+            put(key::SEAT, claim.seat.to_string());
+            put(key::VOLUME, claim.volume.clone());
+        }
+        data
+    }
+}
+
+const UNCLAIMED: &str = "unclaimed";
+const CLAIMED: &str = "claimed";
+const FORMED: &str = "formed";
+
+struct Reader<'a> {
+    data: &'a BTreeMap<String, String>,
+}
+
+impl Reader<'_> {
+    fn phase(&self) -> Result<Phase, BirthError> {
+        match self.text(key::PHASE).as_deref() {
+            None | Some(UNCLAIMED) => Ok(Phase::Unclaimed),
+            Some(CLAIMED) => Ok(Phase::Claimed(self.claim(CLAIMED)?)),
+            Some(FORMED) => {
+                let claim = self
+                    .data
+                    .contains_key(key::TOKEN)
+                    .then(|| self.claim(FORMED))
+                    .transpose()?;
+                Ok(Phase::Formed(Formed {
+                    cluster_id: self.required(FORMED, key::CLUSTER_ID)?,
+                    claim,
+                }))
+            }
+            Some(other) => Err(BirthError::UnknownPhase(other.to_owned())),
+        }
+    }
+
+    fn claim(&self, phase: &'static str) -> Result<Claim, BirthError> {
+        Ok(Claim {
+            token: self.required(phase, key::TOKEN)?,
+            seat: self.required(phase, key::SEAT)?,
+            volume: self.required(phase, key::VOLUME)?,
+            cluster_id: self.required(phase, key::CLUSTER_ID)?,
+        })
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.data.get(key).filter(|value| !value.is_empty()).cloned()
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, BirthError> {
+        self.text(key)
+            .map(|value| value.parse().map_err(|_| BirthError::Unreadable { key, value }))
+            .transpose()
+    }
+
+    fn required<T: std::str::FromStr>(&self, phase: &'static str, key: &'static str) -> Result<T, BirthError> {
+        self.parsed(key)?.ok_or(BirthError::Missing { phase, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim() -> Claim {
+        Claim {
+            token: "etcd-7f".into(),
+            seat: 0,
+            volume: "1b4e".into(),
+            cluster_id: HexId(0xcafe),
+        }
+    }
+
+    fn record(phase: Phase) -> BirthRecord {
+        BirthRecord {
+            owner: "uid".into(),
+            no_older_volumes: true,
+            abandoned: None,
+            phase,
+        }
+    }
+
+    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+    }
+
+    #[test]
+    fn every_record_is_read_as_it_was_written() {
+        let formed = Formed {
+            cluster_id: HexId(0xcafe),
+            claim: Some(claim()),
+        };
+        let republished = Formed {
+            cluster_id: HexId(0xcafe),
+            claim: None,
+        };
+        for phase in [
+            Phase::Unclaimed,
+            Phase::Claimed(claim()),
+            Phase::Formed(formed),
+            Phase::Formed(republished),
+        ] {
+            for abandoned in [None, Some(HexId(0xdead))] {
+                let record = BirthRecord {
+                    abandoned,
+                    ..record(phase.clone())
+                };
+                assert_eq!(BirthRecord::from_data(&record.to_data()), Ok(record));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_record_is_unclaimed_and_attests_nothing() {
+        for data in [data(&[]), data(&[("phase", "")])] {
+            assert_eq!(BirthRecord::from_data(&data), Ok(BirthRecord::unclaimed("", false)));
+        }
+    }
+
+    #[test]
+    fn an_abandoned_cluster_leaves_its_record_unclaimed_without_attestation() {
+        let record = BirthRecord {
+            abandoned: Some(HexId(0xcafe)),
+            ..record(Phase::Claimed(claim()))
+        };
+        let effective = record.effective();
+        assert_eq!(effective.phase, Phase::Unclaimed);
+        assert!(!effective.no_older_volumes);
+    }
+
+    #[test]
+    fn a_claim_made_after_another_cluster_was_abandoned_stands() {
+        let record = BirthRecord {
+            abandoned: Some(HexId(0xdead)),
+            ..record(Phase::Claimed(claim()))
+        };
+        assert_eq!(record.effective(), record);
+    }
+
+    #[test]
+    fn an_unclaimed_record_that_names_an_abandoned_cluster_keeps_its_attestation() {
+        let record = BirthRecord {
+            abandoned: Some(HexId(0xdead)),
+            ..record(Phase::Unclaimed)
+        };
+        assert!(record.effective().no_older_volumes);
+    }
+
+    #[test]
+    fn a_damaged_record_says_what_is_wrong() {
+        let unknown = BirthRecord::from_data(&data(&[("phase", "born")]));
+        assert_eq!(unknown, Err(BirthError::UnknownPhase("born".into())));
+        let missing = BirthRecord::from_data(&data(&[("phase", "formed")]));
+        assert_eq!(
+            missing,
+            Err(BirthError::Missing {
+                phase: "formed",
+                key: "clusterID"
+            })
+        );
+        let mut unreadable = record(Phase::Claimed(claim())).to_data();
+        unreadable.insert("seat".into(), "first".into());
+        let error = BirthRecord::from_data(&unreadable).unwrap_err();
+        assert_eq!(error.to_string(), "the birth record's seat \"first\" cannot be read");
+    }
+}

@@ -1,0 +1,86 @@
+//! What an agent answers to `GET /status`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::HexId;
+use crate::status::{Quorum, SeatPhase};
+
+/// An agent's view of its own seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The seat's number.
+    pub seat: u32,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID.
+    #[serde(rename = "podUID")]
+    pub pod_uid: String,
+    /// The UUID of the seat's volume.
+    pub volume: String,
+    /// Whether the volume holds etcd's log.
+    pub has_data: bool,
+    /// The ID of the seat's member.
+    #[serde(rename = "memberID")]
+    pub member_id: Option<HexId>,
+    /// The ID of the cluster that the seat belongs to.
+    #[serde(rename = "clusterID")]
+    pub cluster_id: Option<HexId>,
+    /// What the seat is doing.
+    pub phase: SeatPhase,
+    /// Why, in one sentence.
+    pub why: String,
+    /// Since when it has been doing that, as RFC 3339 writes times.
+    pub since: String,
+    /// Whether the seat sees a quorum.
+    pub quorum: Quorum,
+    /// How many voters are in the member list that this seat knows; 0 if it
+    /// knows none.
+    pub voters: u32,
+    /// The ID of the member that leads.
+    pub leader: Option<HexId>,
+    /// How many seats the StatefulSet wants, as last read.
+    pub wanted_seats: Option<u32>,
+    /// Whether the pod is being deleted.
+    pub terminating: bool,
+    /// etcd's version.
+    pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_report_are_part_of_the_interface() {
+        let report = StatusReport {
+            cluster: "db".into(),
+            seat: 1,
+            pod: "db-1".into(),
+            pod_uid: "u".into(),
+            volume: "v".into(),
+            has_data: true,
+            member_id: Some(HexId(1)),
+            cluster_id: None,
+            phase: SeatPhase::Learner,
+            why: "It catches up.".into(),
+            since: "2026-01-01T00:00:00Z".into(),
+            quorum: Quorum::Ok,
+            voters: 2,
+            leader: None,
+            wanted_seats: Some(3),
+            terminating: false,
+            version: "3.6.16".into(),
+        };
+        let expected = serde_json::json!({
+            "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
+            "memberID": "0000000000000001", "clusterID": null, "phase": "Learner", "why": "It catches up.",
+            "since": "2026-01-01T00:00:00Z", "quorum": "Ok", "voters": 2, "leader": null,
+            "wantedSeats": 3, "terminating": false, "version": "3.6.16",
+        });
+        assert_eq!(serde_json::to_value(&report).unwrap(), expected);
+        assert_eq!(serde_json::from_value::<StatusReport>(expected).unwrap(), report);
+    }
+}
