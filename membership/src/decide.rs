@@ -1,0 +1,51 @@
+//! The one entry: which situation is this?
+
+use crate::decision::{Action, Decision, Draft, Phase};
+use crate::ids::Time;
+use crate::limits::{BUSY, REST, RETRY};
+use crate::memory::Memory;
+use crate::observed::{Launcher, Observed};
+use crate::{found, resume, serve};
+
+/// Decides what this seat's agent does next.
+///
+/// Total and deterministic: every observation has a decision, and the same one every time. Carry out
+/// [`Decision::actions`] in order, stopping at the first that did not surely succeed; read
+/// [`Decision::needs`]; then decide again, at [`Decision::next_check`] at the latest.
+#[must_use]
+pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
+    let mut memory = memory.clone();
+    if o.hook_waits {
+        memory.hook_since.get_or_insert(now);
+    } else {
+        memory.hook_since = None;
+    }
+    let draft = if let Some(problem) = &o.disk.unreadable {
+        Draft::wait(Phase::Refused, problem.clone(), REST)
+    } else {
+        match o.launcher {
+            Launcher::Running => serve::serve(o, &mut memory, now),
+            _ if o.hook_waits => Draft::act(
+                Phase::Waiting,
+                "the pod is ending and etcd does not run: there is nothing to leave",
+                [Action::ReleaseHook {
+                    left: o.disk.tombstone.is_some(),
+                }],
+            ),
+            Launcher::Absent => Draft::wait(Phase::Waiting, "waiting for the etcd container to start", BUSY),
+            Launcher::Blocked => Draft::wait(
+                Phase::Waiting,
+                "waiting for the lock on the volume: another pod of this seat still holds it",
+                RETRY,
+            ),
+            Launcher::AwaitingPlan { corrupt } => {
+                memory.leaving_since = None;
+                match o.disk.wal {
+                    Some(wal) => resume::resume(o, wal, corrupt, now),
+                    None => found::without_data(o, now),
+                }
+            }
+        }
+    };
+    draft.decision(memory, now)
+}

@@ -1,0 +1,221 @@
+//! What the core answers.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterId, MemberId, Time};
+use crate::memory::Memory;
+
+/// Something to read before the next decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Need {
+    /// The StatefulSet, from the API server.
+    Workload,
+    /// The birth record, from the API server.
+    Birth,
+    /// The cluster ID in the EtcdCluster's status.
+    StatusCluster,
+    /// The EndpointSlices: own entry and the pods of the other seats, and those pods' etcd Status and agent report.
+    Peers,
+    /// A fenced member list, preferably of this cluster.
+    List(Option<ClusterId>),
+}
+
+/// How etcd is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StartPlan {
+    /// As the one member of a new cluster.
+    New {
+        /// The birth record's token.
+        token: String,
+    },
+    /// As a registered member of a cluster, for the first time.
+    Existing {
+        /// The cluster's members by name, with their peer URLs byte for byte.
+        initial_cluster: Vec<(String, String)>,
+    },
+    /// From the data on the volume; etcd ignores the cluster flags then.
+    Resume,
+}
+
+/// Why data is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ArchiveReason {
+    /// The member was removed from the cluster.
+    Removed,
+    /// etcd cannot open the data.
+    Corrupt,
+    /// The WAL that was here is gone.
+    LostWal,
+    /// A start failed before there was a WAL, under a member that is gone.
+    Leftovers,
+}
+
+impl fmt::Display for ArchiveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Removed => "removed",
+            Self::Corrupt => "corrupt",
+            Self::LostWal => "lost-wal",
+            Self::Leftovers => "leftovers",
+        })
+    }
+}
+
+/// A step to take. Each can be repeated, interrupted, or lose its reply without harm.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Action {
+    /// Claim the unclaimed birth record for this volume, by compare-and-swap on what was read.
+    ClaimBirth {
+        /// The token of the cluster to come.
+        token: String,
+        /// Its ID.
+        cluster: ClusterId,
+    },
+    /// Note in the record claimed by this volume that the cluster has formed.
+    MarkFormed,
+    /// Write the missing record of this formed cluster.
+    RepublishBirth {
+        /// The cluster.
+        cluster: ClusterId,
+    },
+    /// Start etcd.
+    Start(StartPlan),
+    /// Add this seat as a learner and note the member on the volume before anything else.
+    AddLearner,
+    /// Promote a learner, asked of the leader.
+    Promote {
+        /// The learner.
+        member: MemberId,
+    },
+    /// Remove a member.
+    Remove {
+        /// The member.
+        member: MemberId,
+    },
+    /// Hand leadership on.
+    MoveLeader {
+        /// A live voter of a wanted seat.
+        to: MemberId,
+    },
+    /// Note on the volume that its member was removed.
+    Tombstone,
+    /// Note on the volume that a WAL was seen.
+    NoteWal,
+    /// Set the volume's data aside and give the volume a new identity.
+    Archive(ArchiveReason),
+    /// Older archives may go.
+    PruneArchives,
+    /// Tell the waiting preStop hook that it may return.
+    ReleaseHook {
+        /// This seat has left the cluster.
+        left: bool,
+    },
+}
+
+/// Where a seat stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Waits; the sentence says for what.
+    Waiting,
+    /// Founds the cluster.
+    Founding,
+    /// Joins it.
+    Joining,
+    /// Runs without a vote.
+    Learner,
+    /// Runs with a vote.
+    Voter,
+    /// Leaves.
+    Leaving,
+    /// Has left.
+    Left,
+    /// Will not start what it found, until a person decides.
+    Refused,
+    /// Every volume of the cluster is gone.
+    Lost,
+}
+
+/// What to do, what to read next, and why, in one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The steps, in order.
+    pub actions: Vec<Action>,
+    /// What to read before the next decision.
+    pub needs: BTreeSet<Need>,
+    /// When to decide again at the latest.
+    pub next_check: Time,
+    /// Where the seat stands; `None` leaves it as it was (an intermediate look).
+    pub phase: Option<Phase>,
+    /// Why, in one sentence.
+    pub why: String,
+    /// Fed back into the next decision.
+    pub memory: Memory,
+}
+
+/// A decision in the making: the stages fill it in.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) needs: BTreeSet<Need>,
+    pub(crate) after: u64,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) why: String,
+}
+
+impl Draft {
+    /// Look at `needs` now; decide then.
+    pub(crate) fn look(needs: impl IntoIterator<Item = Need>) -> Self {
+        Self {
+            actions: vec![],
+            needs: needs.into_iter().collect(),
+            after: 0,
+            phase: None,
+            why: String::new(),
+        }
+    }
+
+    /// Do nothing for `after` milliseconds.
+    pub(crate) fn wait(phase: Phase, why: impl Into<String>, after: u64) -> Self {
+        Self {
+            actions: vec![],
+            needs: BTreeSet::new(),
+            after,
+            phase: Some(phase),
+            why: why.into(),
+        }
+    }
+
+    /// Act, and look again soon.
+    pub(crate) fn act(phase: Phase, why: impl Into<String>, actions: impl IntoIterator<Item = Action>) -> Self {
+        Self {
+            actions: actions.into_iter().collect(),
+            ..Self::wait(phase, why, crate::limits::BUSY)
+        }
+    }
+
+    /// Read `needs` again before the next decision.
+    pub(crate) fn reading(mut self, needs: impl IntoIterator<Item = Need>) -> Self {
+        self.needs.extend(needs);
+        self
+    }
+
+    /// Decide again after `millis` at the latest.
+    pub(crate) fn within(mut self, millis: u64) -> Self {
+        self.after = millis;
+        self
+    }
+
+    pub(crate) fn decision(self, memory: Memory, now: Time) -> Decision {
+        Decision {
+            actions: self.actions,
+            needs: self.needs,
+            next_check: now.after(self.after),
+            phase: self.phase,
+            why: self.why,
+            memory,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Joining a cluster that exists, with a volume that has no WAL: as a learner, one seat at a time.
+
+use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
+use crate::guard;
+use crate::ids::{ClusterId, MemberId, Time};
+use crate::limits::{BUSY, REFUSED, REST, RETRY};
+use crate::observed::{Endpoint, Freshness, Identity, MemberList, Observed, Wanted, Workload};
+
+/// Decides the next step into `cluster`.
+pub(crate) fn join(o: &Observed, cluster: ClusterId, now: Time) -> Draft {
+    let list = Need::List(Some(cluster));
+    let wanted = match o.workload.check(now) {
+        Freshness::Stale => return Draft::look([Need::Workload, Need::Peers, list]),
+        Freshness::Failed => {
+            return wait(
+                "the API server does not answer; a seat joins only while the StatefulSet wants it",
+                RETRY,
+            )
+            .reading([Need::Workload]);
+        }
+        Freshness::Fresh(Workload::Wants(wanted)) if wanted.wants(o.me.seat) => *wanted,
+        Freshness::Fresh(_) => {
+            return wait("the StatefulSet does not want this seat", REST).reading([Need::Workload]);
+        }
+    };
+    // A name that is looked up before it is published may be answered "no such name" from caches for
+    // 30 s, by everyone: nobody dials this seat before its name is there.
+    match o.endpoint.check(now) {
+        Freshness::Stale => return Draft::look([Need::Peers, list]),
+        Freshness::Failed => {
+            return wait(
+                "the API server does not answer; this pod's name may not be published yet",
+                RETRY,
+            )
+            .reading([Need::Peers]);
+        }
+        Freshness::Fresh(Endpoint::Unpublished) => {
+            return wait("waiting for this pod's name to be published in the EndpointSlice", BUSY)
+                .reading([Need::Peers]);
+        }
+        Freshness::Fresh(Endpoint::Published) => {}
+    }
+    match o.list.check(now) {
+        Freshness::Stale => Draft::look([Need::Peers, list]),
+        Freshness::Fresh(members) if members.cluster == cluster => step(o, members, wanted, now),
+        Freshness::Failed if every_volume_is_empty(o, wanted, now) => Draft::wait(
+            Phase::Lost,
+            format!(
+                "no volume of the wanted seats holds data of cluster {cluster}, which was formed: it is lost unless a volume comes back; to start over with an empty store: kubectl patch configmap <name>-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'"
+            ),
+            REST,
+        )
+        .reading([Need::Birth, Need::Peers, list]),
+        _ => wait(
+            format!("no member of cluster {cluster} answers a linearizable read"),
+            RETRY,
+        )
+        .reading([Need::Peers, list]),
+    }
+}
+
+fn wait(why: impl Into<String>, after: u64) -> Draft {
+    Draft::wait(Phase::Waiting, why, after)
+}
+
+fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
+    let again = Need::List(Some(list.cluster));
+    let registered = o
+        .disk
+        .join
+        .filter(|join| join.cluster == list.cluster && list.members.contains_key(&join.member));
+    let stranger = list
+        .of(o.me.seat)
+        .map(|(id, _)| *id)
+        .find(|id| registered.is_none_or(|join| join.member != *id));
+    if let Some(old) = stranger {
+        return remove_old(o, list, wanted, old, now);
+    }
+    if let Some(join) = registered {
+        return Draft::act(
+            Phase::Joining,
+            "this seat is registered: etcd starts and catches up",
+            [Action::Start(StartPlan::Existing {
+                initial_cluster: initial_cluster(o, list, join),
+            })],
+        )
+        .reading([again]);
+    }
+    if o.disk.leftovers {
+        return Draft::act(
+            Phase::Joining,
+            "files of an earlier start under a member that is gone are set aside",
+            [Action::Archive(ArchiveReason::Leftovers)],
+        );
+    }
+    if let Some((_, other)) = list.learners().next() {
+        return wait(
+            format!("waiting for the learner slot: {} is joining", other.label()),
+            BUSY,
+        )
+        .reading([again]);
+    }
+    let why = match &o.refusal {
+        Some(refusal) => format!("asking to join as a learner; etcd refused so far: {refusal}"),
+        None => "asking to join as a learner".into(),
+    };
+    let after = if o.refusal.is_some() { REFUSED } else { 0 };
+    Draft::act(Phase::Joining, why, [Action::AddLearner])
+        .within(after)
+        .reading([again])
+}
+
+/// The seat's earlier member, whose volume is gone, makes way: its ID must never be used by an empty
+/// volume (with the same leader etcd panics; after a leader change it accepts, and loses data).
+fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, now: Time) -> Draft {
+    let again = [Need::Peers, Need::List(Some(list.cluster))];
+    if o.peers.fresh(now).is_none() {
+        return Draft::look(again);
+    }
+    match guard::may_remove(list, &o.live(list.cluster, now), wanted, old) {
+        Ok(()) => Draft::act(
+            Phase::Joining,
+            format!("the volume of this seat's member {old} is gone: that member is removed first"),
+            [Action::Remove { member: old }],
+        )
+        .within(0)
+        .reading(again),
+        Err(why) => wait(
+            format!("this seat's member {old} has lost its volume and cannot be removed yet: {why}"),
+            RETRY,
+        )
+        .reading(again),
+    }
+}
+
+/// What etcd compares with its peers' list: every member, URLs byte for byte (unequal ones are
+/// resolved by DNS, for up to 30 s), one unique name each, its own among them.
+fn initial_cluster(o: &Observed, list: &MemberList, join: Identity) -> Vec<(String, String)> {
+    list.members
+        .iter()
+        .flat_map(|(id, member)| {
+            let name = if *id == join.member {
+                o.me.name.clone()
+            } else {
+                format!("m{id}")
+            };
+            member.peer_urls.iter().map(move |url| (name.clone(), url.clone()))
+        })
+        .collect()
+}
+
+fn every_volume_is_empty(o: &Observed, wanted: Wanted, now: Time) -> bool {
+    let Some(peers) = o.peers.fresh(now) else { return false };
+    let empty = |seat| {
+        peers
+            .get(&seat)
+            .and_then(|peer| peer.agent.fresh(now))
+            .is_some_and(|report| !report.has_data)
+    };
+    peers.values().all(|peer| peer.etcd.fresh(now).is_none())
+        && peers
+            .values()
+            .all(|peer| peer.agent.fresh(now).is_none_or(|report| !report.has_data))
+        && wanted.seats().filter(|seat| *seat != o.me.seat).all(empty)
+}

@@ -1,0 +1,39 @@
+//! What the agent remembers between two decisions: mostly since when something has been so.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MemberId, Seat, Time};
+
+/// How long a learner has been without progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LearnerWatch {
+    /// Its applied index and the bytes of its snapshot files, when they last moved.
+    pub progress: (u64, u64),
+    /// When that was.
+    pub since: Time,
+}
+
+/// Fed back into the next decision, unchanged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Memory {
+    /// This agent has begun to leave: it adds and promotes nobody any more.
+    pub leaving_since: Option<Time>,
+    /// Since when the preStop hook has been waiting.
+    pub hook_since: Option<Time>,
+    /// Older archives were pruned since this agent started.
+    pub pruned: bool,
+    /// The record is known to say that the cluster is formed, as of then.
+    pub formed_as_of: Option<Time>,
+    /// Members of unwanted seats, and since when they are known as such.
+    pub unwanted_since: BTreeMap<MemberId, Time>,
+    /// Learners that qualify for promotion, and since when.
+    pub ready_since: BTreeMap<MemberId, Time>,
+    /// The progress of learners.
+    pub learners: BTreeMap<MemberId, LearnerWatch>,
+    /// How often the learner of a seat was evicted.
+    pub evictions: BTreeMap<Seat, u32>,
+    /// Since when there has been something for housekeeping to do.
+    pub due_since: Option<Time>,
+}
