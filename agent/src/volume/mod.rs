@@ -1,1 +1,208 @@
-//! The volume of a seat.
+//! The volume of a seat: who it is, what etcd left on it, and what was set aside.
+//!
+//! ```text
+//! /var/lib/etcd
+//! ├── identity.json     who this volume is (see [`identity`])
+//! ├── lock              held by the launcher while it lives (see [`lock`])
+//! ├── data/             etcd's data directory
+//! │   └── member/wal/   its write-ahead log (see [`wal`])
+//! └── archive/          data that made way, never deleted in order to join (see [`archive`])
+//!     └── 1-removed-member/
+//!         ├── why.txt
+//!         └── data/
+//! ```
+//!
+//! Anything else at the root (`lost+found`, for one) is left alone. Every change
+//! survives a crash at any point: opening the volume again finishes an archiving
+//! that was cut short.
+
+pub mod archive;
+pub mod hex;
+pub mod identity;
+pub mod lock;
+pub mod wal;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use archive::{Archiving, Pruned};
+pub use identity::{Claim, Identity, JoinRecord, LastGood, Tombstone, uuid_v4};
+pub use lock::VolumeLock;
+pub use wal::Metadata;
+
+/// Where the volume is mounted in every container of the pod.
+pub const DEFAULT_ROOT: &str = "/var/lib/etcd";
+
+/// Why something on the volume could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system said no.
+    #[error("cannot {what} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried, as a verb: "read", "rename".
+        what: &'static str,
+        /// The file or directory it was tried on.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: io::Error,
+    },
+    /// The identity file is there, and is no identity.
+    #[error(
+        "{path} is not a readable identity: {why}. Nothing was changed. Restore this file; \
+         or, if this seat's data may go, delete the volume claim and the pod, and the seat \
+         joins again with an empty volume",
+        path = path.display()
+    )]
+    Identity {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The volume belongs to another seat: it was copied, restored or mounted in the wrong place.
+    #[error(
+        "{path} says that this volume belongs to pod {found}, and this is pod {expected}. \
+         Two seats must never run the same member, so nothing was started. Mount an empty \
+         volume here, or the one that belongs here",
+        path = path.display()
+    )]
+    OtherSeat {
+        /// The identity file.
+        path: PathBuf,
+        /// The pod that the file names.
+        found: String,
+        /// The pod that opened it.
+        expected: String,
+    },
+    /// The write-ahead log does not say which member it belongs to.
+    #[error("{path} does not say which member it belongs to: {why}", path = path.display())]
+    Wal {
+        /// The log segment, or the directory of segments.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: wal::Malformed,
+    },
+}
+
+/// What the functions of this module return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io<'a>(
+        what: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// An open volume, and the identity that is on its disk.
+#[derive(Debug)]
+pub struct Volume {
+    root: PathBuf,
+    identity: Identity,
+}
+
+impl Volume {
+    /// Opens the volume at `root` for the seat `pod`.
+    ///
+    /// A volume without an identity gets one, named by `random`. An archiving that was
+    /// cut short is finished first, so what comes back is never a state in between.
+    pub fn open(root: impl Into<PathBuf>, pod: &str, random: [u8; 16]) -> Result<Self> {
+        let root = root.into();
+        let identity = match identity::read(&root)? {
+            Some(identity) if identity.pod != pod => {
+                return Err(Error::OtherSeat {
+                    path: identity::path(&root),
+                    found: identity.pod,
+                    expected: pod.to_owned(),
+                });
+            }
+            Some(identity) => identity,
+            None => {
+                let identity = Identity::new(uuid_v4(random), pod);
+                identity::write(&root, &identity)?;
+                identity
+            }
+        };
+        let mut volume = Self { root, identity };
+        volume.finish_archiving()?;
+        Ok(volume)
+    }
+
+    /// The root of the volume.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// etcd's data directory, whether it exists or not.
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// What the identity file says; memory and disk never differ.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Changes the identity: durably on the disk first, then in memory.
+    ///
+    /// Writes nothing when `change` changes nothing. When writing fails, memory keeps
+    /// what the disk has.
+    pub fn update(&mut self, change: impl FnOnce(&mut Identity)) -> Result<()> {
+        let mut next = self.identity.clone();
+        change(&mut next);
+        if next != self.identity {
+            identity::write(&self.root, &next)?;
+            self.identity = next;
+        }
+        Ok(())
+    }
+
+    /// Whether etcd would find a write-ahead log and resume.
+    pub fn has_wal(&self) -> Result<bool> {
+        wal::has_wal(&self.data_dir())
+    }
+
+    /// The member and the cluster that the write-ahead log belongs to; `None` without a log.
+    pub fn wal_metadata(&self) -> Result<Option<Metadata>> {
+        wal::read_metadata(&self.data_dir())
+    }
+
+    /// Moves etcd's data out of the way and makes this a new volume: see [`archive`].
+    ///
+    /// Returns the directory it now lies in, or `None` if there was no data. After an
+    /// error it may have begun: call it again before etcd starts on this volume (see
+    /// [`Volume::is_archiving`]).
+    pub fn archive(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
+        archive::begin(self, archiving)
+    }
+
+    /// Whether an archiving began and could not be finished: etcd must not start now.
+    pub fn is_archiving(&self) -> bool {
+        self.identity.archiving.is_some()
+    }
+
+    /// Deletes archives, but for the newest `keep`.
+    ///
+    /// For when this volume's member is a voter. Of the disk less than `min_free_percent`
+    /// per cent may be free: then the newest archives go too.
+    pub fn prune(&self, keep: usize, min_free_percent: u8) -> Result<Pruned> {
+        archive::prune(&self.root, keep, min_free_percent)
+    }
+
+    fn finish_archiving(&mut self) -> Result<()> {
+        archive::finish(self).map(drop)
+    }
+}
+
+/// Makes what happened in a directory (a rename, a new file) survive a crash.
+fn sync_dir(dir: &Path) -> Result<()> {
+    std::fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(Error::io("sync", dir))
+}

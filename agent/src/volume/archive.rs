@@ -1,0 +1,235 @@
+//! Data that must make way is renamed, with a line that says why; it is not deleted.
+//!
+//! Four steps, each durable before the next. A crash leaves one of these states, and
+//! opening the volume goes on from there:
+//!
+//! ```text
+//! 1. identity.json says what is being archived, and where    from here on it will happen
+//! 2. archive/{n}-{reason}/why.txt is written
+//! 3. data is renamed to archive/{n}-{reason}/data
+//! 4. identity.json is that of a new volume
+//! ```
+//!
+//! So no crash leaves a volume that still claims the old member without its data, or
+//! one that presents the old data as new.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Identity, write_atomically};
+use super::{Error, Result, Volume, hex, sync_dir, uuid_v4};
+
+/// Why the data of a volume is set aside, and what the new volume is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archiving {
+    /// A few words; they become part of the directory's name.
+    pub reason: String,
+    /// The sentence for the person who finds the directory.
+    pub why: String,
+    /// The time, as it shall be shown.
+    pub at: String,
+    /// The member whose data this is, where known.
+    pub member_id: Option<u64>,
+    /// The cluster whose data this is, where known.
+    pub cluster_id: Option<u64>,
+    /// Random bytes: the name of the new volume.
+    pub random: [u8; 16],
+    /// Whether the new volume remembers that corrupt data was set aside: once is enough.
+    pub discarded_corrupt: bool,
+}
+
+/// What [`Volume::prune`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pruned {
+    /// The archives that are gone, by name, oldest first.
+    pub deleted: Vec<String>,
+    /// The archives that stay, by name, oldest first.
+    pub kept: Vec<String>,
+}
+
+/// An archiving that has begun, as it stands in the identity file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pending {
+    /// The name of the directory below `archive/`; none if there was no data.
+    directory: Option<String>,
+    /// The line for `why.txt`.
+    line: String,
+    /// The name of the new volume.
+    volume: String,
+    discarded_corrupt: bool,
+}
+
+/// Records what shall happen (step 1), and does it.
+pub(super) fn begin(volume: &mut Volume, archiving: Archiving) -> Result<Option<PathBuf>> {
+    // One that an error cut short comes first; with no data left, it was this very one.
+    if let Some(finished) = finish(volume)?
+        && !exists(&volume.data_dir())?
+    {
+        return Ok(Some(finished));
+    }
+    let directory = if exists(&volume.data_dir())? {
+        let number = list(&volume.root)?
+            .last()
+            .map_or(1, |newest| newest.number + 1);
+        Some(format!("{number}-{}", slug(&archiving.reason)))
+    } else {
+        None
+    };
+    let pending = Pending {
+        directory,
+        line: line(&archiving),
+        volume: uuid_v4(archiving.random),
+        discarded_corrupt: archiving.discarded_corrupt,
+    };
+    volume.update(|identity| identity.archiving = Some(pending))?;
+    finish(volume)
+}
+
+/// Does what remains of an archiving that was recorded; nothing if there is none.
+pub(super) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
+    let Some(pending) = volume.identity.archiving.clone() else {
+        return Ok(None);
+    };
+    let target = pending
+        .directory
+        .as_ref()
+        .map(|name| archives(&volume.root).join(name));
+    if let Some(target) = &target {
+        move_data(volume, target, &pending.line)?;
+    }
+    volume.update(|identity| {
+        let fresh = Identity::new(pending.volume, &identity.pod);
+        let old = std::mem::replace(identity, fresh);
+        identity.discarded_corrupt = pending.discarded_corrupt;
+        identity.unknown = old.unknown;
+        identity.last_good = old.last_good;
+    })?;
+    Ok(target)
+}
+
+/// Steps 2 and 3.
+fn move_data(volume: &Volume, target: &Path, line: &str) -> Result<()> {
+    let (from, to) = (volume.data_dir(), target.join("data"));
+    if !exists(&from)? {
+        return Ok(());
+    }
+    fs::create_dir_all(target).map_err(Error::io("create", target))?;
+    write_atomically(
+        target,
+        &target.join("why.txt"),
+        format!("{line}\n").as_bytes(),
+    )?;
+    sync_dir(&archives(&volume.root))?;
+    fs::rename(&from, &to).map_err(Error::io("set aside", &from))?;
+    sync_dir(target)?;
+    sync_dir(&volume.root)
+}
+
+/// Deletes archives, oldest first: all but `keep`, or all while the disk is nearly full.
+pub(super) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pruned> {
+    let mut all = list(root)?;
+    let kept = all.split_off(all.len().saturating_sub(keep));
+    let mut pruned = Pruned {
+        deleted: Vec::new(),
+        kept: Vec::new(),
+    };
+    for archive in all {
+        delete(root, archive.name, &mut pruned)?;
+    }
+    for archive in kept {
+        if nearly_full(root, min_free_percent)? {
+            delete(root, archive.name, &mut pruned)?;
+        } else {
+            pruned.kept.push(archive.name);
+        }
+    }
+    Ok(pruned)
+}
+
+fn delete(root: &Path, name: String, pruned: &mut Pruned) -> Result<()> {
+    let path = archives(root).join(&name);
+    fs::remove_dir_all(&path).map_err(Error::io("delete", &path))?;
+    pruned.deleted.push(name);
+    Ok(())
+}
+
+fn nearly_full(root: &Path, min_free_percent: u8) -> Result<bool> {
+    let disk = rustix::fs::statvfs(root).map_err(|e| Error::io("measure", root)(e.into()))?;
+    let (free, all) = (u128::from(disk.f_bavail), u128::from(disk.f_blocks));
+    Ok(free * 100 < all * u128::from(min_free_percent))
+}
+
+struct Archived {
+    number: u64,
+    name: String,
+}
+
+/// The archives of a volume, oldest first; what is not named like one is not one.
+fn list(root: &Path) -> Result<Vec<Archived>> {
+    let dir = archives(root);
+    let entries = match fs::read_dir(&dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", &dir)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(Error::io("list", &dir))?.file_name();
+        found.extend(number(&name));
+    }
+    found.sort_by_key(|archived| archived.number);
+    Ok(found)
+}
+
+fn number(name: &OsStr) -> Option<Archived> {
+    let name = name.to_str()?;
+    let number = name.split_once('-')?.0.parse().ok()?;
+    Some(Archived {
+        number,
+        name: name.to_owned(),
+    })
+}
+
+fn archives(root: &Path) -> PathBuf {
+    root.join("archive")
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(Error::io("look at", path))
+}
+
+/// Lower-case letters and digits with single dashes between: safe in any file name.
+fn slug(reason: &str) -> String {
+    let mut slug = String::new();
+    for character in reason.chars().take(60) {
+        if character.is_ascii_alphanumeric() {
+            slug.push(character.to_ascii_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    match slug.trim_end_matches('-') {
+        "" => "data".to_owned(),
+        slug => slug.to_owned(),
+    }
+}
+
+fn line(archiving: &Archiving) -> String {
+    let id = |id: Option<u64>| id.map_or_else(|| "unknown".to_owned(), hex::format);
+    format!(
+        "{}: data of member {} of cluster {} was set aside: {}",
+        archiving.at,
+        id(archiving.member_id),
+        id(archiving.cluster_id),
+        archiving.why,
+    )
+}
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;
