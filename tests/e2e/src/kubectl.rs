@@ -1,0 +1,74 @@
+//! The real kubectl: what a user types is what the scenarios run.
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// kubectl, in one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Kubectl {
+    namespace: String,
+}
+
+impl Kubectl {
+    /// kubectl that works in `namespace`.
+    pub(crate) fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned() }
+    }
+
+    /// Runs kubectl; its error output becomes the error.
+    pub(crate) async fn run(&self, args: &[&str]) -> Result<String> {
+        self.call(args, None).await
+    }
+
+    /// As `run`, for an argument list that was put together.
+    pub(crate) async fn run_line(&self, line: &str) -> Result<String> {
+        let args: Vec<_> = line.split_whitespace().collect();
+        self.call(&args, None).await
+    }
+
+    /// `kubectl apply -f -`.
+    pub(crate) async fn apply(&self, manifest: &Value) -> Result<String> {
+        self.call(&["apply", "-f", "-"], Some(manifest.to_string())).await
+    }
+
+    /// A command that must be refused; returns what kubectl said.
+    pub(crate) async fn refused(&self, args: &[&str], manifest: Option<&Value>) -> Result<String> {
+        match self.call(args, manifest.map(Value::to_string)).await {
+            Ok(out) => bail!("kubectl {} was accepted: {out}", args.join(" ")),
+            Err(error) => Ok(format!("{error:#}")),
+        }
+    }
+
+    /// An object as JSON, `None` when it does not exist.
+    pub(crate) async fn get(&self, object: &str) -> Result<Option<Value>> {
+        let out = self.run(&["get", object, "--ignore-not-found", "-o", "json"]).await?;
+        if out.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&out)?)) }
+    }
+
+    async fn call(&self, args: &[&str], stdin: Option<String>) -> Result<String> {
+        let line = args.join(" ");
+        let mut child = Command::new("kubectl")
+            .arg("--namespace")
+            .arg(&self.namespace)
+            .args(args)
+            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("kubectl")?;
+        if let Some(text) = stdin {
+            let mut pipe = child.stdin.take().ok_or_else(|| anyhow!("kubectl has no standard input"))?;
+            pipe.write_all(text.as_bytes()).await?;
+        }
+        let output = child.wait_with_output().await?;
+        if !output.status.success() {
+            bail!("kubectl {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}

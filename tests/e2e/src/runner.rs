@@ -1,0 +1,169 @@
+//! Runs scenarios, each in a namespace of its own, and says how they went.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use futures::StreamExt as _;
+use futures::stream;
+
+use crate::ctx::Ctx;
+use crate::evidence;
+use crate::namespace;
+use crate::sampler;
+use crate::scenario::Scenario;
+use crate::scenarios;
+use crate::world::World;
+
+/// The version that every scenario is run with.
+const PINNED: &str = "pinned";
+/// The versions that some scenarios are run with as well.
+const NEWEST: [&str; 2] = ["newest-3.5", "newest-3.6"];
+
+/// What to run, and how.
+pub(crate) struct Plan {
+    /// Names of scenarios; all of them when empty.
+    pub(crate) names: Vec<String>,
+    /// The etcd version to run with, instead of the usual ones.
+    pub(crate) etcd: Option<String>,
+    /// Keep the namespaces.
+    pub(crate) keep: bool,
+    /// How many scenarios at a time.
+    pub(crate) jobs: usize,
+}
+
+/// A scenario with a version.
+struct Item {
+    scenario: &'static Scenario,
+    title: String,
+    version: String,
+}
+
+/// How a scenario went.
+struct Outcome {
+    title: String,
+    took: Duration,
+    notes: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// Runs what was planned; whether everything passed.
+pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
+    let items = items(&world, plan)?;
+    let world = Rc::new(world);
+    world.guard.arm().await?;
+    let (alone, together): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.scenario.alone);
+    let mut outcomes = Vec::new();
+    for (items, jobs) in [(together, plan.jobs.max(1)), (alone, 1)] {
+        let mut results = stream::iter(items.iter()).map(|item| run_one(&world, item, plan.keep)).buffer_unordered(jobs);
+        while let Some(outcome) = results.next().await {
+            print_outcome(&outcome);
+            outcomes.push(outcome);
+        }
+    }
+    Ok(print_summary(&outcomes))
+}
+
+/// The names and descriptions of all scenarios.
+pub(crate) fn list() {
+    for scenario in scenarios::all() {
+        let versions = if scenario.every_version { " (every etcd version)" } else { "" };
+        println!("{:28} {}{versions}", scenario.name, scenario.about);
+    }
+}
+
+fn items(world: &World, plan: &Plan) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    if plan.names.is_empty() {
+        for scenario in scenarios::all() {
+            items.push((scenario, None));
+            if scenario.every_version && plan.etcd.is_none() {
+                items.extend(NEWEST.map(|version| (scenario, Some(version.to_owned()))));
+            }
+        }
+    }
+    for name in &plan.names {
+        let (name, version) = name.split_once('@').map_or((name.as_str(), None), |(name, version)| (name, Some(version.to_owned())));
+        match scenarios::all().find(|scenario| scenario.name == name) {
+            Some(scenario) => items.push((scenario, version)),
+            None => bail!("there is no scenario {name}; `muster-e2e list` prints them"),
+        }
+    }
+    items
+        .into_iter()
+        .map(|(scenario, version)| {
+            let version = version.or_else(|| plan.etcd.clone());
+            let title = version.as_ref().map_or(scenario.name.to_owned(), |version| format!("{}@{version}", scenario.name));
+            let version = world.versions.resolve(version.as_deref().unwrap_or(PINNED))?;
+            Ok(Item { scenario, title, version })
+        })
+        .collect()
+}
+
+async fn run_one(world: &Rc<World>, item: &Item, keep: bool) -> Outcome {
+    println!("=== {} (etcd {}): {}", item.title, item.version, item.scenario.about);
+    let cx = Ctx::new(Rc::clone(world), &item.title, &item.version);
+    let start = Instant::now();
+    let mut problems = Vec::new();
+    match namespace::create(&cx).await {
+        Ok(()) => problems.extend(watched(&cx, item.scenario).await),
+        Err(error) => problems.push(format!("namespace {}: {error:#}", cx.namespace)),
+    }
+    let took = start.elapsed();
+    if !problems.is_empty() {
+        for problem in &problems {
+            println!("  ✗ {problem}");
+        }
+        match evidence::collect(&cx, &problems).await {
+            Ok(folder) => println!("  evidence: {}", folder.display()),
+            Err(error) => println!("  evidence could not be collected: {error:#}"),
+        }
+    }
+    problems.extend(cx.repair().await.into_iter().map(|failure| format!("putting things right: {failure}")));
+    if !keep && let Err(error) = namespace::remove(&cx).await {
+        problems.push(format!("cleaning up: {error:#}"));
+    }
+    Outcome { title: item.title.clone(), took, notes: cx.notes(), problems }
+}
+
+/// Runs the scenario while the sampler watches; returns what went wrong.
+async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
+    let sampler = tokio::task::spawn_local(sampler::run(cx.world.client.clone(), cx.namespace.clone(), Rc::clone(&cx.watch)));
+    let limit = scenario.limit;
+    let result = tokio::time::timeout(limit, (scenario.run)(cx))
+        .await
+        .unwrap_or_else(|_| Err(anyhow!("not done after {:.0} s", limit.as_secs_f64())));
+    sampler.abort();
+    let mut problems: Vec<_> = result.err().map(|error| format!("{error:#}")).into_iter().collect();
+    problems.extend(cx.watch.violations().into_iter().map(|what| format!("invariant: {what}")));
+    if cx.watch.samples() == 0 {
+        problems.push("not a single sample was taken".to_owned());
+    }
+    if let Err(error) = cx.world.guard.check().await {
+        problems.push(format!("{error:#}"));
+        if let Err(error) = cx.world.guard.arm().await {
+            problems.push(format!("{error:#}"));
+        }
+    }
+    problems
+}
+
+fn print_outcome(outcome: &Outcome) {
+    let verdict = if outcome.problems.is_empty() { "passed" } else { "FAILED" };
+    println!("--- {} {verdict} in {:.1} s", outcome.title, outcome.took.as_secs_f64());
+}
+
+fn print_summary(outcomes: &[Outcome]) -> bool {
+    println!();
+    for outcome in outcomes {
+        let mark = if outcome.problems.is_empty() { "✓" } else { "✗" };
+        println!("{mark} {:32} {:6.1} s  {}", outcome.title, outcome.took.as_secs_f64(), outcome.notes.join("; "));
+        for problem in &outcome.problems {
+            println!("    {problem}");
+        }
+    }
+    let failed = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
+    println!();
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    failed == 0
+}
