@@ -73,9 +73,7 @@ pub(super) fn begin(volume: &mut Volume, archiving: Archiving) -> Result<Option<
         return Ok(Some(finished));
     }
     let directory = if exists(&volume.data_dir())? {
-        let number = list(&volume.root)?
-            .last()
-            .map_or(1, |newest| newest.number + 1);
+        let number = list(&volume.root)?.last().map_or(1, |newest| newest.number + 1);
         Some(format!("{number}-{}", slug(&archiving.reason)))
     } else {
         None
@@ -95,10 +93,7 @@ pub(super) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
     let Some(pending) = volume.identity.archiving.clone() else {
         return Ok(None);
     };
-    let target = pending
-        .directory
-        .as_ref()
-        .map(|name| archives(&volume.root).join(name));
+    let target = pending.directory.as_ref().map(|name| archives(&volume.root).join(name));
     if let Some(target) = &target {
         move_data(volume, target, &pending.line)?;
     }
@@ -119,11 +114,7 @@ fn move_data(volume: &Volume, target: &Path, line: &str) -> Result<()> {
         return Ok(());
     }
     fs::create_dir_all(target).map_err(Error::io("create", target))?;
-    write_atomically(
-        target,
-        &target.join("why.txt"),
-        format!("{line}\n").as_bytes(),
-    )?;
+    write_atomically(target, &target.join("why.txt"), format!("{line}\n").as_bytes())?;
     sync_dir(&archives(&volume.root))?;
     fs::rename(&from, &to).map_err(Error::io("set aside", &from))?;
     sync_dir(target)?;

@@ -165,3 +165,7 @@ pub(super) fn write_atomically(dir: &Path, path: &Path, content: &[u8]) -> Resul
     fs::rename(&temporary, path).map_err(Error::io("replace", path))?;
     sync_dir(dir)
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

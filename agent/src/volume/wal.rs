@@ -87,10 +87,7 @@ pub fn parse_segment(head: &[u8]) -> std::result::Result<Metadata, Malformed> {
     if node_id == 0 || cluster_id == 0 {
         return Err(Malformed::NoIdentity);
     }
-    Ok(Metadata {
-        node_id,
-        cluster_id,
-    })
+    Ok(Metadata { node_id, cluster_id })
 }
 
 fn segments(data: &Path) -> Result<Vec<PathBuf>> {
@@ -127,11 +124,7 @@ fn read_segment(path: &Path) -> Result<Metadata> {
 fn take_frame<'a>(rest: &mut &'a [u8]) -> std::result::Result<&'a [u8], Malformed> {
     let (length, body) = rest.split_first_chunk::<8>().ok_or(Malformed::Short)?;
     let length = u64::from_le_bytes(*length);
-    let padding = if length >> 63 == 1 {
-        length >> 56 & 0b111
-    } else {
-        0
-    };
+    let padding = if length >> 63 == 1 { length >> 56 & 0b111 } else { 0 };
     // etcd allocates segments in advance: past the last frame there are zeros.
     let record = usize::try_from(length & ((1 << 56) - 1)).map_err(|_| Malformed::Garbled)?;
     if record == 0 {
@@ -212,11 +205,7 @@ fn crc32c(previous: u32, bytes: &[u8]) -> u32 {
     for &byte in bytes {
         crc ^= u32::from(byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
         }
     }
     !crc
