@@ -19,7 +19,9 @@ pub(crate) async fn status(ip: &str) -> Result<Value> {
 pub(crate) async fn get(ip: &str, port: u16, path: &str) -> Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect((ip, port)).await?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {ip}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.0\r\nHost: {ip}\r\nConnection: close\r\n\r\n").as_bytes())
+            .await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         anyhow::Ok(answer)

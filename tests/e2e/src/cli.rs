@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bed::Bed;
+use crate::bench;
 use crate::runner::{self, Plan};
 use crate::world::World;
 
@@ -22,6 +23,8 @@ enum Command {
     List,
     /// Run scenarios: those named, or all.
     Run(Run),
+    /// Measure the steps of scaling, beside the same pods without Muster.
+    Bench(Bench),
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +42,25 @@ struct Run {
     jobs: usize,
 }
 
+#[derive(Debug, Args)]
+struct Bench {
+    /// How often each step is measured.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// The etcd versions.
+    #[arg(long, value_delimiter = ',', default_values = ["pinned", "newest-3.6"])]
+    etcd: Vec<String>,
+    /// The DNS configurations.
+    #[arg(long, value_delimiter = ',', default_values = ["modern", "classic"])]
+    dns: Vec<String>,
+    /// Measure only this.
+    #[arg(long)]
+    only: Option<bench::Subject>,
+    /// How long a cluster at rest is watched, in seconds.
+    #[arg(long, default_value_t = 60)]
+    rest: u64,
+}
+
 /// Does what the command line says.
 pub(crate) async fn run() -> Result<ExitCode> {
     let command = Cli::parse().command;
@@ -54,8 +76,34 @@ pub(crate) async fn run() -> Result<ExitCode> {
     let good = match command {
         Command::List => true,
         Command::Run(run) => {
-            let plan = Plan { names: run.names, etcd: run.etcd, keep: run.keep, jobs: run.jobs };
+            let plan = Plan {
+                names: run.names,
+                etcd: run.etcd,
+                keep: run.keep,
+                jobs: run.jobs,
+            };
             runner::run(world, &plan).await?
+        }
+        Command::Bench(bench) => {
+            let Bench {
+                repeat,
+                etcd,
+                dns,
+                only,
+                rest,
+            } = bench;
+            bench::run(
+                world,
+                &bench::Plan {
+                    repeat,
+                    etcd,
+                    dns,
+                    only,
+                    rest,
+                },
+            )
+            .await?;
+            true
         }
     };
     Ok(exit_code(good))

@@ -41,7 +41,10 @@ impl<'a> Cluster<'a> {
     /// A handle; nothing is created.
     pub(crate) fn new(cx: &'a Ctx, name: &str) -> Self {
         // One short name for each of a handful of clusters.
-        Self { cx, name: Box::leak(name.to_owned().into_boxed_str()) }
+        Self {
+            cx,
+            name: Box::leak(name.to_owned().into_boxed_str()),
+        }
     }
 
     /// The cluster's name, which is its StatefulSet's too.
@@ -71,7 +74,8 @@ impl<'a> Cluster<'a> {
         let start = Instant::now();
         self.apply(size).await?;
         let settled = self.converged(size, secs(60 + 40 * u64::from(size))).await?;
-        self.cx.note(format!("create {size}: {:.1} s", start.elapsed().as_secs_f64()));
+        self.cx
+            .note(format!("create {size}: {:.1} s", start.elapsed().as_secs_f64()));
         Ok(settled)
     }
 
@@ -84,15 +88,21 @@ impl<'a> Cluster<'a> {
             By::Patch => {
                 self.cx.step(format!("kubectl patch {name} to size {size}"));
                 let patch = format!(r#"{{"spec":{{"size":{size}}}}}"#);
-                kubectl.run(&["patch", "etcdcluster", name, "--type=merge", "-p", &patch]).await?;
+                kubectl
+                    .run(&["patch", "etcdcluster", name, "--type=merge", "-p", &patch])
+                    .await?;
             }
             By::Scale => {
                 self.cx.step(format!("kubectl scale etcdcluster {name} to {size}"));
-                kubectl.run_line(&format!("scale etcdcluster {name} --replicas={size}")).await?;
+                kubectl
+                    .run_line(&format!("scale etcdcluster {name} --replicas={size}"))
+                    .await?;
             }
             By::StatefulSet => {
                 self.cx.step(format!("kubectl scale statefulset {name} to {size}"));
-                kubectl.run_line(&format!("scale statefulset {name} --replicas={size}")).await?;
+                kubectl
+                    .run_line(&format!("scale statefulset {name} --replicas={size}"))
+                    .await?;
             }
         }
         Ok(())
@@ -103,30 +113,45 @@ impl<'a> Cluster<'a> {
         let start = Instant::now();
         self.ask_size(size, by).await?;
         let settled = self.converged(size, secs(180)).await?;
-        self.cx.note(format!("to {size} by {by:?}: {:.1} s", start.elapsed().as_secs_f64()));
+        self.cx
+            .note(format!("to {size} by {by:?}: {:.1} s", start.elapsed().as_secs_f64()));
         Ok(settled)
     }
 
     /// Waits until etcd and Kubernetes agree on exactly `size` seats.
     pub(crate) async fn converged(&self, size: u32, limit: Duration) -> Result<Settled> {
         let what = format!("{} to have exactly {size} members", self.name);
-        until_every(&what, limit, Duration::from_millis(60), async || judge::look(self, size).await).await
+        until_every(&what, limit, Duration::from_millis(60), async || {
+            judge::look(self, size).await
+        })
+        .await
     }
 
     /// Waits until the EtcdCluster's status tells what the judge saw.
     pub(crate) async fn reported(&self, settled: &Settled) -> Result<()> {
-        until("the EtcdCluster's status to tell what etcd says", secs(30), async || {
-            let object = self.object().await?.context("no EtcdCluster")?;
-            judge::compare_status(&object, settled)
-        })
+        until(
+            "the EtcdCluster's status to tell what etcd says",
+            secs(30),
+            async || {
+                let object = self.object().await?.context("no EtcdCluster")?;
+                judge::compare_status(&object, settled)
+            },
+        )
         .await
     }
 
     /// The EtcdCluster, if there is one.
     pub(crate) async fn object(&self) -> Result<Option<Value>> {
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.cx.world.client.clone(), &self.cx.namespace, &etcd_cluster_resource());
-        Ok(api.get_opt(self.name).await?.map(|object| serde_json::to_value(object)).transpose()?)
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.cx.world.client.clone(),
+            &self.cx.namespace,
+            &etcd_cluster_resource(),
+        );
+        Ok(api
+            .get_opt(self.name)
+            .await?
+            .map(|object| serde_json::to_value(object))
+            .transpose()?)
     }
 
     /// The StatefulSet, if there is one.
@@ -138,20 +163,32 @@ impl<'a> Cluster<'a> {
     /// The birth record's data.
     pub(crate) async fn birth(&self) -> Result<BTreeMap<String, String>> {
         let api: Api<ConfigMap> = Api::namespaced(self.cx.world.client.clone(), &self.cx.namespace);
-        Ok(api.get_opt(&format!("{}-birth", self.name)).await?.and_then(|record| record.data).unwrap_or_default())
+        Ok(api
+            .get_opt(&format!("{}-birth", self.name))
+            .await?
+            .and_then(|record| record.data)
+            .unwrap_or_default())
     }
 
     /// The cluster's pods, by name.
     pub(crate) async fn pods(&self) -> Result<BTreeMap<String, PodView>> {
         let selector = format!("app.kubernetes.io/name=etcd,app.kubernetes.io/instance={}", self.name);
         let pods = self.cx.pods().list(&ListParams::default().labels(&selector)).await?;
-        Ok(pods.items.iter().map(PodView::of).map(|pod| (pod.name.clone(), pod)).collect())
+        Ok(pods
+            .items
+            .iter()
+            .map(PodView::of)
+            .map(|pod| (pod.name.clone(), pod))
+            .collect())
     }
 
     /// The pod of one seat.
     pub(crate) async fn pod(&self, seat: u32) -> Result<PodView> {
         let name = self.seat(seat);
-        self.pods().await?.remove(&name).with_context(|| format!("no pod {name}"))
+        self.pods()
+            .await?
+            .remove(&name)
+            .with_context(|| format!("no pod {name}"))
     }
 
     /// The name of a seat.
@@ -163,15 +200,26 @@ impl<'a> Cluster<'a> {
     pub(crate) async fn service_address(&self) -> Result<String> {
         let api: Api<Service> = Api::namespaced(self.cx.world.client.clone(), &self.cx.namespace);
         let spec = api.get(self.name).await?.spec.context("a Service without a spec")?;
-        let ip = spec.cluster_ip.filter(|ip| ip != "None").context("a Service without an address")?;
+        let ip = spec
+            .cluster_ip
+            .filter(|ip| ip != "None")
+            .context("a Service without an address")?;
         Ok(format!("{ip}:2379"))
     }
 
     /// Writes a few keys through the first seat, to be found again later.
     pub(crate) async fn put_data(&self, tag: &str) -> Result<()> {
-        let address = self.pod(0).await?.client_address().context("the first seat has no address")?;
+        let address = self
+            .pod(0)
+            .await?
+            .client_address()
+            .context("the first seat has no address")?;
         for i in 0..20 {
-            self.cx.world.etcd.put(&address, &format!("data/{tag}/{i}"), &format!("{tag}-{i}")).await?;
+            self.cx
+                .world
+                .etcd
+                .put(&address, &format!("data/{tag}/{i}"), &format!("{tag}-{i}"))
+                .await?;
         }
         Ok(())
     }
@@ -179,11 +227,22 @@ impl<'a> Cluster<'a> {
     /// Reads the keys of `put_data` back from every pod.
     pub(crate) async fn check_data(&self, tag: &str) -> Result<()> {
         for pod in self.pods().await?.values() {
-            let address = pod.client_address().with_context(|| format!("{} has no address", pod.name))?;
-            let found = self.cx.world.etcd.range(&address, &format!("data/{tag}/"), true).await?;
+            let address = pod
+                .client_address()
+                .with_context(|| format!("{} has no address", pod.name))?;
+            let found = self
+                .cx
+                .world
+                .etcd
+                .range(&address, &format!("data/{tag}/"), true)
+                .await?;
             for i in 0..20 {
                 let value = found.get(&format!("data/{tag}/{i}"));
-                ensure!(value.is_some_and(|value| *value == format!("{tag}-{i}")), "{}: data/{tag}/{i} is {value:?}", pod.name);
+                ensure!(
+                    value.is_some_and(|value| *value == format!("{tag}-{i}")),
+                    "{}: data/{tag}/{i} is {value:?}",
+                    pod.name
+                );
             }
         }
         Ok(())

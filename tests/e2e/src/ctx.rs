@@ -62,7 +62,12 @@ impl Ctx {
 
     /// Says what happens now.
     pub(crate) fn step(&self, what: impl AsRef<str>) {
-        println!("  [{} +{:.1}s] {}", self.title, self.start.elapsed().as_secs_f64(), what.as_ref());
+        println!(
+            "  [{} +{:.1}s] {}",
+            self.title,
+            self.start.elapsed().as_secs_f64(),
+            what.as_ref()
+        );
     }
 
     /// A result worth reporting at the end of the scenario.
@@ -122,7 +127,9 @@ impl Ctx {
         let system = Kubectl::new(SYSTEM);
         let back = system.clone();
         self.at_end("operator back", async move { start_operator(&back).await });
-        system.run_line(&format!("scale deployment {OPERATOR} --replicas=0")).await?;
+        system
+            .run_line(&format!("scale deployment {OPERATOR} --replicas=0"))
+            .await?;
         let pods: Api<Pod> = Api::namespaced(self.world.client.clone(), SYSTEM);
         until("the operator's pods to end", secs(60), async || {
             let left = pods.list(&ListParams::default()).await?.items.len();
@@ -142,7 +149,12 @@ impl Ctx {
 }
 
 async fn start_operator(system: &Kubectl) -> Result<()> {
-    system.run_line(&format!("scale deployment {OPERATOR} --replicas=1")).await?;
-    system.run_line(&format!("rollout status deployment {OPERATOR} --timeout=90s")).await.context("the operator to be back")?;
+    system
+        .run_line(&format!("scale deployment {OPERATOR} --replicas=1"))
+        .await?;
+    system
+        .run_line(&format!("rollout status deployment {OPERATOR} --timeout=90s"))
+        .await
+        .context("the operator to be back")?;
     Ok(())
 }

@@ -81,7 +81,10 @@ pub(crate) struct Clients {
 impl Clients {
     /// Clients that wait this long for an answer.
     pub(crate) fn with_patience(patience: Duration) -> Self {
-        Self { patience, known: RefCell::default() }
+        Self {
+            patience,
+            known: RefCell::default(),
+        }
     }
 
     /// A linearizable read and then the member list, both of `address`.
@@ -124,19 +127,34 @@ impl Clients {
     }
 
     /// Every key with a prefix, read through `address`.
-    pub(crate) async fn range(&self, address: &str, prefix: &str, linearizable: bool) -> Result<HashMap<String, String>> {
+    pub(crate) async fn range(
+        &self,
+        address: &str,
+        prefix: &str,
+        linearizable: bool,
+    ) -> Result<HashMap<String, String>> {
         self.ask(address, async |mut client| {
             let options = GetOptions::new().with_prefix();
-            let options = if linearizable { options } else { options.with_serializable() };
+            let options = if linearizable {
+                options
+            } else {
+                options.with_serializable()
+            };
             let answer = client.get(prefix, Some(options)).await?;
             let pairs = answer.kvs().iter();
-            pairs.map(|pair| Ok((pair.key_str()?.to_owned(), pair.value_str()?.to_owned()))).collect()
+            pairs
+                .map(|pair| Ok((pair.key_str()?.to_owned(), pair.value_str()?.to_owned())))
+                .collect()
         })
         .await
     }
 
     /// Runs one request with a deadline on the client of `address`.
-    pub(crate) async fn ask<T, F: Future<Output = Result<T>>>(&self, address: &str, request: impl FnOnce(Client) -> F) -> Result<T> {
+    pub(crate) async fn ask<T, F: Future<Output = Result<T>>>(
+        &self,
+        address: &str,
+        request: impl FnOnce(Client) -> F,
+    ) -> Result<T> {
         let known = self.known.borrow().get(address).cloned();
         let client = match known {
             Some(client) => client,
@@ -167,7 +185,11 @@ async fn view(client: &mut Client) -> Result<View> {
         })
         .collect();
     members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-    Ok(View { cluster_id: header.cluster_id(), answered_by: header.member_id(), members })
+    Ok(View {
+        cluster_id: header.cluster_id(),
+        answered_by: header.member_id(),
+        members,
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_seat_is_the_first_label_of_its_peer_url() {
-        assert_eq!(seat_name("http://demo-1.demo-peer.e2e.svc.cluster.local:2380"), "demo-1");
+        assert_eq!(
+            seat_name("http://demo-1.demo-peer.e2e.svc.cluster.local:2380"),
+            "demo-1"
+        );
         assert_eq!(seat_name("http://10:2380"), "10");
     }
 }

@@ -20,9 +20,15 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What kubectl is asked, and the file for the answer.
 const QUESTIONS: [(&str, &str); 8] = [
     ("events.txt", "get events --sort-by=.lastTimestamp"),
-    ("overview.txt", "get etcdclusters.etcd.etcd.io,statefulsets,pods,persistentvolumeclaims -o wide"),
+    (
+        "overview.txt",
+        "get etcdclusters.etcd.etcd.io,statefulsets,pods,persistentvolumeclaims -o wide",
+    ),
     ("etcdclusters.yaml", "get etcdclusters.etcd.etcd.io -o yaml"),
-    ("objects.yaml", "get statefulsets,configmaps,services,poddisruptionbudgets,roles,rolebindings -o yaml"),
+    (
+        "objects.yaml",
+        "get statefulsets,configmaps,services,poddisruptionbudgets,roles,rolebindings -o yaml",
+    ),
     ("volumes.yaml", "get persistentvolumeclaims,persistentvolumes -o yaml"),
     ("endpoints.yaml", "get endpointslices -o yaml"),
     ("pods.txt", "describe pods"),
@@ -31,14 +37,22 @@ const QUESTIONS: [(&str, &str); 8] = [
 
 /// Collects everything there is to see; returns the folder.
 pub(crate) async fn collect(cx: &Ctx, problems: &[String]) -> Result<PathBuf> {
-    let folder = cx.world.bed.root().join("out/e2e").join(cx.namespace.trim_start_matches("e2e-"));
+    let folder = cx
+        .world
+        .bed
+        .root()
+        .join("out/e2e")
+        .join(cx.namespace.trim_start_matches("e2e-"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     std::fs::write(folder.join("problems.txt"), problems.join("\n") + "\n")?;
     std::fs::write(folder.join("notes.txt"), cx.notes().join("\n") + "\n")?;
-    std::fs::write(folder.join("samples.json"), format!("{:#}\n", sampler::as_json(&cx.watch)))?;
+    std::fs::write(
+        folder.join("samples.json"),
+        format!("{:#}\n", sampler::as_json(&cx.watch)),
+    )?;
     if tokio::time::timeout(LIMIT, ask_everyone(cx, &folder)).await.is_err() {
         std::fs::write(folder.join("incomplete.txt"), "collecting the evidence took too long\n")?;
     }
@@ -50,7 +64,13 @@ async fn ask_everyone(cx: &Ctx, folder: &Path) {
         save(folder, file, cx.kubectl.run_line(question).await);
     }
     let system = Kubectl::new(SYSTEM);
-    save(folder, "operator.log", system.run_line(&format!("logs deployment/{OPERATOR} --all-containers --tail=5000")).await);
+    save(
+        folder,
+        "operator.log",
+        system
+            .run_line(&format!("logs deployment/{OPERATOR} --all-containers --tail=5000"))
+            .await,
+    );
     save(folder, "operator.txt", system.run_line("describe pods").await);
     save(folder, "nodes.txt", system.run_line("get nodes -o wide").await);
     let pods = match cx.pods().list(&Default::default()).await {
@@ -90,7 +110,11 @@ async fn members(cx: &Ctx, pods: &[PodView]) -> String {
         match cx.world.etcd.view(&address).await {
             Ok(view) => view.members.iter().for_each(|member| {
                 let role = if member.learner { "learner" } else { "voter" };
-                let _ = writeln!(text, "    {:016x} {role:7} {:12} {}", member.id, member.name, member.peer_url);
+                let _ = writeln!(
+                    text,
+                    "    {:016x} {role:7} {:12} {}",
+                    member.id, member.name, member.peer_url
+                );
             }),
             Err(error) => {
                 let _ = writeln!(text, "    {error:#}");
@@ -102,10 +126,16 @@ async fn members(cx: &Ctx, pods: &[PodView]) -> String {
 
 async fn logs(cx: &Ctx, folder: &Path, pod: &PodView) {
     for (container, restarts) in &pod.restarts {
-        let log = cx.kubectl.run(&["logs", &pod.name, "-c", container, "--timestamps"]).await;
+        let log = cx
+            .kubectl
+            .run(&["logs", &pod.name, "-c", container, "--timestamps"])
+            .await;
         save(folder, &format!("{}.{container}.log", pod.name), log);
         if *restarts > 0 {
-            let log = cx.kubectl.run(&["logs", &pod.name, "-c", container, "--previous", "--timestamps"]).await;
+            let log = cx
+                .kubectl
+                .run(&["logs", &pod.name, "-c", container, "--previous", "--timestamps"])
+                .await;
             save(folder, &format!("{}.{container}.previous.log", pod.name), log);
         }
     }

@@ -18,20 +18,31 @@ pub(crate) struct Guard {
 impl Guard {
     /// A guard that does not count yet.
     pub(crate) fn new(bed: Bed) -> Self {
-        Self { bed, source: format!("pod:{SYSTEM}/{OPERATOR}-*") }
+        Self {
+            bed,
+            source: format!("pod:{SYSTEM}/{OPERATOR}-*"),
+        }
     }
 
     /// Begins to drop and to count, at zero.
     pub(crate) async fn arm(&self) -> Result<()> {
-        self.bed.fault(&["count-traffic", &self.source, "--ports", PORTS, "--drop"]).await?;
+        self.bed
+            .fault(&["count-traffic", &self.source, "--ports", PORTS, "--drop"])
+            .await?;
         Ok(())
     }
 
     /// Whether nothing was counted since `arm`.
     pub(crate) async fn check(&self) -> Result<()> {
         let count = self.bed.fault(&["count", &self.source]).await?;
-        let packets: u64 = count.trim().parse().with_context(|| format!("the count of packets is {count:?}"))?;
-        ensure!(packets == 0, "the operator sent {packets} packets to etcd's ports {PORTS}");
+        let packets: u64 = count
+            .trim()
+            .parse()
+            .with_context(|| format!("the count of packets is {count:?}"))?;
+        ensure!(
+            packets == 0,
+            "the operator sent {packets} packets to etcd's ports {PORTS}"
+        );
         Ok(())
     }
 }

@@ -34,7 +34,13 @@ pub(crate) async fn look_at(cluster: &Cluster<'_>, seats: &[String]) -> Result<S
         let pod = pods.get(seat).with_context(|| format!("no pod {seat}"))?;
         ensure!(!pod.terminating, "{seat} is terminating");
         let address = pod.client_address().with_context(|| format!("{seat} has no address"))?;
-        cluster.cx.world.etcd.fenced_view(&address).await.with_context(|| seat.clone())
+        cluster
+            .cx
+            .world
+            .etcd
+            .fenced_view(&address)
+            .await
+            .with_context(|| seat.clone())
     }))
     .await
     .into_iter()
@@ -43,13 +49,20 @@ pub(crate) async fn look_at(cluster: &Cluster<'_>, seats: &[String]) -> Result<S
     for (seat, view) in seats.iter().zip(&views) {
         let seen = members_are(seat, view, seats)?;
         match &settled {
-            Some(before) => ensure!(*before == seen, "{seat} says {seen:?}, but {} says {before:?}", seats[0]),
+            Some(before) => ensure!(
+                *before == seen,
+                "{seat} says {seen:?}, but {} says {before:?}",
+                seats[0]
+            ),
             None => settled = Some(seen),
         }
     }
     match settled {
         Some(settled) => Ok(settled),
-        None => Ok(Settled { cluster_id: 0, members: BTreeMap::new() }),
+        None => Ok(Settled {
+            cluster_id: 0,
+            members: BTreeMap::new(),
+        }),
     }
 }
 
@@ -63,7 +76,10 @@ async fn stateful_set_has(cluster: &Cluster<'_>, size: u32) -> Result<()> {
         wanted == expected && pods == expected && ready == expected,
         "StatefulSet: {wanted} wanted, {pods} pods, {ready} ready"
     );
-    ensure!(status.observed_generation >= set.metadata.generation, "StatefulSet: the status is that of an earlier generation");
+    ensure!(
+        status.observed_generation >= set.metadata.generation,
+        "StatefulSet: the status is that of an earlier generation"
+    );
     Ok(())
 }
 
@@ -71,7 +87,12 @@ async fn stateful_set_has(cluster: &Cluster<'_>, size: u32) -> Result<()> {
 fn members_are(seat: &str, view: &View, seats: &[String]) -> Result<Settled> {
     let mut members = BTreeMap::new();
     for member in &view.members {
-        ensure!(!member.name.is_empty(), "{seat} lists {:016x} of {}, which never started", member.id, member.peer_url);
+        ensure!(
+            !member.name.is_empty(),
+            "{seat} lists {:016x} of {}, which never started",
+            member.id,
+            member.peer_url
+        );
         ensure!(!member.learner, "{seat} lists {} as a learner", member.name);
         if members.insert(member.name.clone(), member.id).is_some() {
             bail!("{seat} lists two members named {}", member.name);
@@ -79,15 +100,25 @@ fn members_are(seat: &str, view: &View, seats: &[String]) -> Result<Settled> {
     }
     let names: Vec<_> = members.keys().cloned().collect();
     ensure!(names == seats, "{seat} lists {names:?}");
-    ensure!(members.get(seat) == Some(&view.answered_by), "{seat} is answered by {:016x}", view.answered_by);
-    Ok(Settled { cluster_id: view.cluster_id, members })
+    ensure!(
+        members.get(seat) == Some(&view.answered_by),
+        "{seat} is answered by {:016x}",
+        view.answered_by
+    );
+    Ok(Settled {
+        cluster_id: view.cluster_id,
+        members,
+    })
 }
 
 /// Whether the EtcdCluster's status tells the same.
 pub(crate) fn compare_status(object: &Value, settled: &Settled) -> Result<()> {
     let status = &object["status"];
     let id = status["clusterID"].as_str().unwrap_or_default();
-    ensure!(id == format!("{:016x}", settled.cluster_id), "status.clusterID is {id:?}");
+    ensure!(
+        id == format!("{:016x}", settled.cluster_id),
+        "status.clusterID is {id:?}"
+    );
     let told: BTreeMap<String, String> = status["members"]
         .as_array()
         .into_iter()
@@ -95,15 +126,31 @@ pub(crate) fn compare_status(object: &Value, settled: &Settled) -> Result<()> {
         .filter(|member| member["role"] == "Voter" && member["started"] == true)
         .filter_map(|member| Some((member["name"].as_str()?.to_owned(), member["id"].as_str()?.to_owned())))
         .collect();
-    let seen: BTreeMap<String, String> = settled.members.iter().map(|(name, id)| (name.clone(), format!("{id:016x}"))).collect();
+    let seen: BTreeMap<String, String> = settled
+        .members
+        .iter()
+        .map(|(name, id)| (name.clone(), format!("{id:016x}")))
+        .collect();
     ensure!(told == seen, "status.members is {}", status["members"]);
     let size = settled.members.len();
-    ensure!(status["readyReplicas"].as_u64() == Some(size as u64), "status.readyReplicas is {}", status["readyReplicas"]);
+    ensure!(
+        status["readyReplicas"].as_u64() == Some(size as u64),
+        "status.readyReplicas is {}",
+        status["readyReplicas"]
+    );
     let leader = status["leader"].as_str().unwrap_or_default();
     ensure!(settled.members.contains_key(leader), "status.leader is {leader:?}");
-    let mut seats: Vec<_> = status["seats"].as_array().into_iter().flatten().filter_map(|seat| seat["name"].as_str()).collect();
+    let mut seats: Vec<_> = status["seats"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|seat| seat["name"].as_str())
+        .collect();
     seats.sort_unstable();
-    ensure!(seats.iter().copied().eq(settled.members.keys().map(String::as_str)), "status.seats has {seats:?}");
+    ensure!(
+        seats.iter().copied().eq(settled.members.keys().map(String::as_str)),
+        "status.seats has {seats:?}"
+    );
     Ok(())
 }
 
@@ -113,7 +160,12 @@ mod tests {
     use crate::etcd::Member;
 
     fn member(id: u64, name: &str, learner: bool) -> Member {
-        Member { id, name: name.to_owned(), peer_url: format!("http://{name}.x:2380"), learner }
+        Member {
+            id,
+            name: name.to_owned(),
+            peer_url: format!("http://{name}.x:2380"),
+            learner,
+        }
     }
 
     fn seats(names: &[&str]) -> Vec<String> {
@@ -122,7 +174,11 @@ mod tests {
 
     #[test]
     fn only_started_voters_of_exactly_the_wanted_seats_will_do() {
-        let view = |members| View { cluster_id: 7, answered_by: 1, members };
+        let view = |members| View {
+            cluster_id: 7,
+            answered_by: 1,
+            members,
+        };
         let wanted = seats(&["a-0", "a-1"]);
         let good = view(vec![member(1, "a-0", false), member(2, "a-1", false)]);
         assert_eq!(members_are("a-0", &good, &wanted).unwrap().members.len(), 2);
@@ -130,7 +186,11 @@ mod tests {
             vec![member(1, "a-0", false)],
             vec![member(1, "a-0", false), member(2, "a-1", true)],
             vec![member(1, "a-0", false), member(2, "", false)],
-            vec![member(1, "a-0", false), member(2, "a-1", false), member(3, "a-2", false)],
+            vec![
+                member(1, "a-0", false),
+                member(2, "a-1", false),
+                member(3, "a-2", false),
+            ],
             vec![member(1, "a-0", false), member(2, "a-0", false)],
         ] {
             assert!(members_are("a-0", &view(bad), &wanted).is_err());

@@ -16,7 +16,9 @@ pub(crate) struct Kubectl {
 impl Kubectl {
     /// kubectl that works in `namespace`.
     pub(crate) fn new(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned() }
+        Self {
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// Runs kubectl; its error output becomes the error.
@@ -46,7 +48,11 @@ impl Kubectl {
     /// An object as JSON, `None` when it does not exist.
     pub(crate) async fn get(&self, object: &str) -> Result<Option<Value>> {
         let out = self.run(&["get", object, "--ignore-not-found", "-o", "json"]).await?;
-        if out.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_str(&out)?)) }
+        if out.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(serde_json::from_str(&out)?))
+        }
     }
 
     async fn call(&self, args: &[&str], stdin: Option<String>) -> Result<String> {
@@ -62,7 +68,10 @@ impl Kubectl {
             .spawn()
             .context("kubectl")?;
         if let Some(text) = stdin {
-            let mut pipe = child.stdin.take().ok_or_else(|| anyhow!("kubectl has no standard input"))?;
+            let mut pipe = child
+                .stdin
+                .take()
+                .ok_or_else(|| anyhow!("kubectl has no standard input"))?;
             pipe.write_all(text.as_bytes()).await?;
         }
         let output = child.wait_with_output().await?;

@@ -16,6 +16,7 @@
 
 mod agent;
 mod bed;
+mod bench;
 mod cli;
 mod cluster;
 mod ctx;

@@ -18,7 +18,8 @@ pub(crate) async fn create(cx: &Ctx) -> Result<()> {
         remove(cx).await?;
     }
     let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
-    let manifest = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": cx.namespace, "labels": labels } });
+    let manifest =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": cx.namespace, "labels": labels } });
     cx.kubectl.apply(&manifest).await?;
     Ok(())
 }
@@ -27,10 +28,19 @@ pub(crate) async fn create(cx: &Ctx) -> Result<()> {
 pub(crate) async fn remove(cx: &Ctx) -> Result<()> {
     // Without their owners nothing makes new pods, and pods need not be polite.
     for kind in ["etcdclusters.etcd.etcd.io", "statefulsets"] {
-        cx.kubectl.run_line(&format!("delete {kind} --all --wait=false --ignore-not-found")).await?;
+        cx.kubectl
+            .run_line(&format!("delete {kind} --all --wait=false --ignore-not-found"))
+            .await?;
     }
-    cx.kubectl.run_line("delete pods --all --grace-period=1 --wait=false --ignore-not-found").await?;
-    cx.kubectl.run_line(&format!("delete namespace {} --wait=false --ignore-not-found", cx.namespace)).await?;
+    cx.kubectl
+        .run_line("delete pods --all --grace-period=1 --wait=false --ignore-not-found")
+        .await?;
+    cx.kubectl
+        .run_line(&format!(
+            "delete namespace {} --wait=false --ignore-not-found",
+            cx.namespace
+        ))
+        .await?;
     let namespaces: Api<Namespace> = Api::all(cx.world.client.clone());
     until(&format!("namespace {} to go", cx.namespace), secs(150), async || {
         let left = namespaces.get_opt(&cx.namespace).await?;
@@ -53,7 +63,11 @@ async fn remove_volumes(cx: &Ctx) -> Result<()> {
         });
         let names: Vec<_> = ours.filter_map(|volume| volume.metadata.name.as_deref()).collect();
         for name in &names {
-            cx.kubectl.run_line(&format!("delete persistentvolume {name} --wait=false --ignore-not-found")).await?;
+            cx.kubectl
+                .run_line(&format!(
+                    "delete persistentvolume {name} --wait=false --ignore-not-found"
+                ))
+                .await?;
         }
         ensure!(names.is_empty(), "{names:?} are still there");
         Ok(())

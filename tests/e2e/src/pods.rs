@@ -25,18 +25,27 @@ impl PodView {
     /// Reads what matters out of a pod.
     pub(crate) fn of(pod: &Pod) -> Self {
         let status = pod.status.as_ref();
-        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let conditions = status
+            .and_then(|status| status.conditions.as_deref())
+            .unwrap_or_default();
         let containers = |list: Option<&Vec<k8s_openapi::api::core::v1::ContainerStatus>>| {
-            list.into_iter().flatten().map(|one| (one.name.clone(), one.restart_count)).collect::<Vec<_>>()
+            list.into_iter()
+                .flatten()
+                .map(|one| (one.name.clone(), one.restart_count))
+                .collect::<Vec<_>>()
         };
         let mut restarts = containers(status.and_then(|status| status.init_container_statuses.as_ref()));
         restarts.extend(containers(status.and_then(|status| status.container_statuses.as_ref())));
         Self {
             name: pod.metadata.name.clone().unwrap_or_default(),
             uid: pod.metadata.uid.clone().unwrap_or_default(),
-            ip: status.and_then(|status| status.pod_ip.clone()).filter(|ip| !ip.is_empty()),
+            ip: status
+                .and_then(|status| status.pod_ip.clone())
+                .filter(|ip| !ip.is_empty()),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            ready: conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True"),
+            ready: conditions
+                .iter()
+                .any(|one| one.type_ == "Ready" && one.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             restarts,
         }
@@ -54,6 +63,9 @@ impl PodView {
 
     /// How often a container was started again.
     pub(crate) fn restarts_of(&self, container: &str) -> i32 {
-        self.restarts.iter().find(|(name, _)| name == container).map_or(0, |(_, count)| *count)
+        self.restarts
+            .iter()
+            .find(|(name, _)| name == container)
+            .map_or(0, |(_, count)| *count)
     }
 }

@@ -55,7 +55,9 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
     let (alone, together): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.scenario.alone);
     let mut outcomes = Vec::new();
     for (items, jobs) in [(together, plan.jobs.max(1)), (alone, 1)] {
-        let mut results = stream::iter(items.iter()).map(|item| run_one(&world, item, plan.keep)).buffer_unordered(jobs);
+        let mut results = stream::iter(items.iter())
+            .map(|item| run_one(&world, item, plan.keep))
+            .buffer_unordered(jobs);
         while let Some(outcome) = results.next().await {
             print_outcome(&outcome);
             outcomes.push(outcome);
@@ -67,7 +69,11 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
 /// The names and descriptions of all scenarios.
 pub(crate) fn list() {
     for scenario in scenarios::all() {
-        let versions = if scenario.every_version { " (every etcd version)" } else { "" };
+        let versions = if scenario.every_version {
+            " (every etcd version)"
+        } else {
+            ""
+        };
         println!("{:28} {}{versions}", scenario.name, scenario.about);
     }
 }
@@ -83,7 +89,9 @@ fn items(world: &World, plan: &Plan) -> Result<Vec<Item>> {
         }
     }
     for name in &plan.names {
-        let (name, version) = name.split_once('@').map_or((name.as_str(), None), |(name, version)| (name, Some(version.to_owned())));
+        let (name, version) = name.split_once('@').map_or((name.as_str(), None), |(name, version)| {
+            (name, Some(version.to_owned()))
+        });
         match scenarios::all().find(|scenario| scenario.name == name) {
             Some(scenario) => items.push((scenario, version)),
             None => bail!("there is no scenario {name}; `muster-e2e list` prints them"),
@@ -93,9 +101,15 @@ fn items(world: &World, plan: &Plan) -> Result<Vec<Item>> {
         .into_iter()
         .map(|(scenario, version)| {
             let version = version.or_else(|| plan.etcd.clone());
-            let title = version.as_ref().map_or(scenario.name.to_owned(), |version| format!("{}@{version}", scenario.name));
+            let title = version.as_ref().map_or(scenario.name.to_owned(), |version| {
+                format!("{}@{version}", scenario.name)
+            });
             let version = world.versions.resolve(version.as_deref().unwrap_or(PINNED))?;
-            Ok(Item { scenario, title, version })
+            Ok(Item {
+                scenario,
+                title,
+                version,
+            })
         })
         .collect()
 }
@@ -119,23 +133,42 @@ async fn run_one(world: &Rc<World>, item: &Item, keep: bool) -> Outcome {
             Err(error) => println!("  evidence could not be collected: {error:#}"),
         }
     }
-    problems.extend(cx.repair().await.into_iter().map(|failure| format!("putting things right: {failure}")));
+    problems.extend(
+        cx.repair()
+            .await
+            .into_iter()
+            .map(|failure| format!("putting things right: {failure}")),
+    );
     if !keep && let Err(error) = namespace::remove(&cx).await {
         problems.push(format!("cleaning up: {error:#}"));
     }
-    Outcome { title: item.title.clone(), took, notes: cx.notes(), problems }
+    Outcome {
+        title: item.title.clone(),
+        took,
+        notes: cx.notes(),
+        problems,
+    }
 }
 
 /// Runs the scenario while the sampler watches; returns what went wrong.
 async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
-    let sampler = tokio::task::spawn_local(sampler::run(cx.world.client.clone(), cx.namespace.clone(), Rc::clone(&cx.watch)));
+    let sampler = tokio::task::spawn_local(sampler::run(
+        cx.world.client.clone(),
+        cx.namespace.clone(),
+        Rc::clone(&cx.watch),
+    ));
     let limit = scenario.limit;
     let result = tokio::time::timeout(limit, (scenario.run)(cx))
         .await
         .unwrap_or_else(|_| Err(anyhow!("not done after {:.0} s", limit.as_secs_f64())));
     sampler.abort();
     let mut problems: Vec<_> = result.err().map(|error| format!("{error:#}")).into_iter().collect();
-    problems.extend(cx.watch.violations().into_iter().map(|what| format!("invariant: {what}")));
+    problems.extend(
+        cx.watch
+            .violations()
+            .into_iter()
+            .map(|what| format!("invariant: {what}")),
+    );
     if cx.watch.samples() == 0 {
         problems.push("not a single sample was taken".to_owned());
     }
@@ -149,7 +182,11 @@ async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
 }
 
 fn print_outcome(outcome: &Outcome) {
-    let verdict = if outcome.problems.is_empty() { "passed" } else { "FAILED" };
+    let verdict = if outcome.problems.is_empty() {
+        "passed"
+    } else {
+        "FAILED"
+    };
     println!("--- {} {verdict} in {:.1} s", outcome.title, outcome.took.as_secs_f64());
 }
 
@@ -157,7 +194,12 @@ fn print_summary(outcomes: &[Outcome]) -> bool {
     println!();
     for outcome in outcomes {
         let mark = if outcome.problems.is_empty() { "✓" } else { "✗" };
-        println!("{mark} {:32} {:6.1} s  {}", outcome.title, outcome.took.as_secs_f64(), outcome.notes.join("; "));
+        println!(
+            "{mark} {:32} {:6.1} s  {}",
+            outcome.title,
+            outcome.took.as_secs_f64(),
+            outcome.notes.join("; ")
+        );
         for problem in &outcome.problems {
             println!("    {problem}");
         }

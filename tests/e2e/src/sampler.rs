@@ -54,7 +54,11 @@ impl Watch {
 
     /// The cluster IDs seen for a cluster.
     pub(crate) fn cluster_ids(&self, cluster: &str) -> Vec<u64> {
-        self.clusters.borrow().get(cluster).map(|ids| ids.keys().copied().collect()).unwrap_or_default()
+        self.clusters
+            .borrow()
+            .get(cluster)
+            .map(|ids| ids.keys().copied().collect())
+            .unwrap_or_default()
     }
 
     /// While nobody maintains it, the EtcdCluster's status is not looked at.
@@ -81,7 +85,10 @@ impl Watch {
         }
         let since = *self.over.borrow_mut().entry(of.clone()).or_insert_with(Instant::now);
         if since.elapsed() > LAG {
-            self.violation(format!("{of} says {ready} ready for more than {:.1} s, but {pods} pods exist", LAG.as_secs_f64()));
+            self.violation(format!(
+                "{of} says {ready} ready for more than {:.1} s, but {pods} pods exist",
+                LAG.as_secs_f64()
+            ));
         }
     }
 
@@ -139,14 +146,19 @@ async fn objects(client: &kube::Client, namespace: &str) -> Result<Objects> {
 
 fn cluster_of(pod: &Pod) -> Option<&str> {
     let labels = pod.metadata.labels.as_ref()?;
-    (labels.get("app.kubernetes.io/name")? == "etcd").then(|| labels.get("app.kubernetes.io/instance").map(String::as_str))?
+    (labels.get("app.kubernetes.io/name")? == "etcd")
+        .then(|| labels.get("app.kubernetes.io/instance").map(String::as_str))?
 }
 
 fn check_ready(watch: &Watch, objects: &Objects) {
     let count = |name: &str| objects.pods.iter().filter(|pod| cluster_of(pod) == Some(name)).count();
     for set in &objects.sets {
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+        let ready = set
+            .status
+            .as_ref()
+            .and_then(|status| status.ready_replicas)
+            .unwrap_or(0);
         watch.ready(format!("StatefulSet {name}"), ready.into(), count(name));
     }
     if watch.stale_status.get() {
@@ -155,8 +167,15 @@ fn check_ready(watch: &Watch, objects: &Objects) {
     for cluster in &objects.clusters {
         let name = cluster.metadata.name.as_deref().unwrap_or_default();
         let status = &cluster.data["status"];
-        watch.ready(format!("EtcdCluster {name}"), status["readyReplicas"].as_i64().unwrap_or(0), count(name));
-        let shown = status["ready"].as_str().and_then(|text| text.split('/').next()).and_then(|text| text.parse().ok());
+        watch.ready(
+            format!("EtcdCluster {name}"),
+            status["readyReplicas"].as_i64().unwrap_or(0),
+            count(name),
+        );
+        let shown = status["ready"]
+            .as_str()
+            .and_then(|text| text.split('/').next())
+            .and_then(|text| text.parse().ok());
         watch.ready(format!("EtcdCluster {name} (READY)"), shown.unwrap_or(0), count(name));
     }
 }
@@ -180,7 +199,13 @@ async fn check_etcd(watch: &Watch, etcd: &Clients, client: &kube::Client, namesp
         })
     }))
     .await;
-    let known = |cluster: &str, id: u64| watch.clusters.borrow().get(cluster).is_none_or(|ids| ids.contains_key(&id));
+    let known = |cluster: &str, id: u64| {
+        watch
+            .clusters
+            .borrow()
+            .get(cluster)
+            .is_none_or(|ids| ids.contains_key(&id))
+    };
     for (cluster, pod, view) in answers {
         let Some(view) = view else { continue };
         // An address may have gone to a pod of another cluster meanwhile.
@@ -194,7 +219,9 @@ async fn check_etcd(watch: &Watch, etcd: &Clients, client: &kube::Client, namesp
 /// Whether the pod still exists, with the same address.
 async fn still_there(client: &kube::Client, namespace: &str, pod: &Pod) -> bool {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let Ok(Some(now)) = pods.get_opt(pod.metadata.name.as_deref().unwrap_or_default()).await else { return false };
+    let Ok(Some(now)) = pods.get_opt(pod.metadata.name.as_deref().unwrap_or_default()).await else {
+        return false;
+    };
     let ip = |pod: &Pod| pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     now.metadata.uid == pod.metadata.uid && ip(&now) == ip(pod)
 }
@@ -203,7 +230,10 @@ async fn still_there(client: &kube::Client, namespace: &str, pod: &Pod) -> bool 
 pub(crate) fn as_json(watch: &Watch) -> Value {
     let clusters = watch.clusters.borrow();
     let ids = clusters.iter().map(|(name, ids)| {
-        let ids: BTreeMap<_, _> = ids.iter().map(|(id, pod)| (format!("{id:016x}"), pod.clone())).collect();
+        let ids: BTreeMap<_, _> = ids
+            .iter()
+            .map(|(id, pod)| (format!("{id:016x}"), pod.clone()))
+            .collect();
         (name.clone(), serde_json::json!(ids))
     });
     serde_json::json!({

@@ -31,7 +31,14 @@ impl Scenario {
         about: &'static str,
         run: for<'a> fn(&'a Ctx) -> LocalBoxFuture<'a, Result<()>>,
     ) -> Self {
-        Self { name, about, alone: false, every_version: false, limit: Duration::from_secs(420), run }
+        Self {
+            name,
+            about,
+            alone: false,
+            every_version: false,
+            limit: Duration::from_secs(420),
+            run,
+        }
     }
 
     /// It disturbs others.
@@ -41,12 +48,18 @@ impl Scenario {
 
     /// It is also run with the newest etcd versions.
     pub(crate) const fn every_version(self) -> Self {
-        Self { every_version: true, ..self }
+        Self {
+            every_version: true,
+            ..self
+        }
     }
 
     /// It may take this long.
     pub(crate) const fn within(self, seconds: u64) -> Self {
-        Self { limit: Duration::from_secs(seconds), ..self }
+        Self {
+            limit: Duration::from_secs(seconds),
+            ..self
+        }
     }
 }
 

@@ -36,7 +36,10 @@ pub(crate) async fn until_every<T>(
         }
         if start.elapsed() >= limit {
             let seen = last.unwrap_or_else(|| "no answer at all".to_owned());
-            return Err(anyhow!("waited {:.0} s for {what}; last seen: {seen}", limit.as_secs_f64()));
+            return Err(anyhow!(
+                "waited {:.0} s for {what}; last seen: {seen}",
+                limit.as_secs_f64()
+            ));
         }
         tokio::time::sleep(interval).await;
     }
@@ -47,7 +50,11 @@ pub(crate) async fn holds(what: &str, span: Duration, mut probe: impl AsyncFnMut
     let start = Instant::now();
     while start.elapsed() < span {
         probe().await.map_err(|error| {
-            anyhow!("{what} should hold for {:.0} s, but after {:.1} s: {error:#}", span.as_secs_f64(), start.elapsed().as_secs_f64())
+            anyhow!(
+                "{what} should hold for {:.0} s, but after {:.1} s: {error:#}",
+                span.as_secs_f64(),
+                start.elapsed().as_secs_f64()
+            )
         })?;
         tokio::time::sleep(INTERVAL).await;
     }

@@ -38,14 +38,25 @@ pub(crate) struct Versions {
 impl World {
     /// Looks at the bed and connects to its API server.
     pub(crate) async fn connect(bed: Bed) -> Result<Self> {
-        let mut config = Config::from_kubeconfig(&KubeConfigOptions::default()).await.context("no kubeconfig; is the test bed up?")?;
+        let mut config = Config::from_kubeconfig(&KubeConfigOptions::default())
+            .await
+            .context("no kubeconfig; is the test bed up?")?;
         config.connect_timeout = Some(Duration::from_secs(3));
         config.read_timeout = Some(Duration::from_secs(15));
         let client = kube::Client::try_from(config)?;
-        client.apiserver_version().await.context("the API server does not answer; is the test bed up?")?;
+        client
+            .apiserver_version()
+            .await
+            .context("the API server does not answer; is the test bed up?")?;
         let versions = Versions::parse(&bed.call(&["versions"]).await?);
         let guard = Guard::new(bed.clone());
-        Ok(Self { client, bed, versions, etcd: Clients::with_patience(Duration::from_millis(2500)), guard })
+        Ok(Self {
+            client,
+            bed,
+            versions,
+            etcd: Clients::with_patience(Duration::from_millis(2500)),
+            guard,
+        })
     }
 }
 
@@ -56,7 +67,9 @@ impl Versions {
             let (name, version) = line.split_once(char::is_whitespace)?;
             Some((name.to_owned(), version.trim().to_owned()))
         });
-        Self { entries: entries.collect() }
+        Self {
+            entries: entries.collect(),
+        }
     }
 
     /// The version that a name stands for; a version stands for itself.
@@ -64,7 +77,10 @@ impl Versions {
         if let Some((_, version)) = self.entries.iter().find(|(known, _)| known == name) {
             return Ok(version.clone());
         }
-        if name.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()) {
+        if name
+            .trim_start_matches('v')
+            .starts_with(|first: char| first.is_ascii_digit())
+        {
             return Ok(name.to_owned());
         }
         let known: Vec<_> = self.entries.iter().map(|(name, _)| name.as_str()).collect();

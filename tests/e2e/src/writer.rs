@@ -54,7 +54,11 @@ impl Writer {
         let task = tokio::task::spawn_local(write_on(address, Rc::clone(&memory)));
         let writer = Self { memory, task };
         until("the first acknowledged write", secs(20), async || {
-            ensure!(!writer.memory.acknowledged.borrow().is_empty(), "failures: {:?}", writer.memory.failures.borrow());
+            ensure!(
+                !writer.memory.acknowledged.borrow().is_empty(),
+                "failures: {:?}",
+                writer.memory.failures.borrow()
+            );
             Ok(())
         })
         .await?;
@@ -72,14 +76,30 @@ impl Writer {
         })
         .await?;
         let acknowledged = self.memory.acknowledged.borrow();
-        let lost: Vec<_> = acknowledged.iter().filter(|n| found.get(&key(**n)) != Some(&n.to_string())).collect();
-        ensure!(lost.is_empty(), "{} of {} acknowledged writes are lost: {:?}", lost.len(), acknowledged.len(), &lost[..lost.len().min(10)]);
+        let lost: Vec<_> = acknowledged
+            .iter()
+            .filter(|n| found.get(&key(**n)) != Some(&n.to_string()))
+            .collect();
+        ensure!(
+            lost.is_empty(),
+            "{} of {} acknowledged writes are lost: {:?}",
+            lost.len(),
+            acknowledged.len(),
+            &lost[..lost.len().min(10)]
+        );
         let (longest_gap, gap_at) = self.memory.gap.get();
         let failures = self.memory.failures.borrow();
         for (at, failure) in failures.iter().take(5) {
-            cluster.cx.step(format!("writer, after {:.1} s: {failure}", at.as_secs_f64()));
+            cluster
+                .cx
+                .step(format!("writer, after {:.1} s: {failure}", at.as_secs_f64()));
         }
-        let report = Report { acknowledged: acknowledged.len(), failed: failures.len(), longest_gap, gap_at };
+        let report = Report {
+            acknowledged: acknowledged.len(),
+            failed: failures.len(),
+            longest_gap,
+            gap_at,
+        };
         cluster.cx.note(format!(
             "{} writes acknowledged and read back, {} failed, longest gap {} ms",
             report.acknowledged,
@@ -112,7 +132,10 @@ async fn write_on(address: String, memory: Rc<Memory>) {
             }
             Err(error) => {
                 // Whether this write took effect is unknown, and its key is used no more.
-                memory.failures.borrow_mut().push((start.elapsed(), format!("{error:#}")));
+                memory
+                    .failures
+                    .borrow_mut()
+                    .push((start.elapsed(), format!("{error:#}")));
                 client = None;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -129,6 +152,8 @@ async fn write(client: &mut Option<Client>, address: &str, n: u64) -> Result<()>
         Some(ready) => ready,
         None => client.insert(connect(address).await?),
     };
-    tokio::time::timeout(PATIENCE, ready.put(key(n), n.to_string(), None)).await.context("no answer in time")??;
+    tokio::time::timeout(PATIENCE, ready.put(key(n), n.to_string(), None))
+        .await
+        .context("no answer in time")??;
     Ok(())
 }

@@ -1,13 +1,30 @@
 //! The scenarios, one file for each theme.
 
+mod bad_input;
 mod create;
+mod cycles;
+mod lifecycle;
+mod no_operator;
+mod rescue;
 mod scale;
+mod writes;
 
 use crate::scenario::Scenario;
 
 /// All scenarios, in the order in which they are run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [create::SCENARIOS, scale::SCENARIOS].into_iter().flatten()
+    [
+        create::SCENARIOS,
+        scale::SCENARIOS,
+        writes::SCENARIOS,
+        lifecycle::SCENARIOS,
+        rescue::SCENARIOS,
+        no_operator::SCENARIOS,
+        cycles::SCENARIOS,
+        bad_input::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]
@@ -21,6 +38,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')));
+        assert!(names.iter().all(|name| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        }));
     }
 }

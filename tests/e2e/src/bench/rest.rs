@@ -1,0 +1,180 @@
+//! What a cluster costs while nothing happens: memory, CPU, API requests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::wait::secs;
+use crate::world::{OPERATOR, SYSTEM};
+
+/// Clock ticks in a second, as the kernel reports CPU time to programs.
+const TICKS: f64 = 100.0;
+
+/// The cost of a cluster at rest.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rest {
+    /// Resident memory of each agent, MiB.
+    pub(super) agent_mib: Vec<f64>,
+    /// CPU of each agent, in thousandths of a core.
+    pub(super) agent_millicores: Vec<f64>,
+    /// Resident memory of the operator, MiB.
+    pub(super) operator_mib: f64,
+    /// CPU of the operator, in thousandths of a core.
+    pub(super) operator_millicores: f64,
+    /// API requests of one agent in a minute, on average.
+    pub(super) agent_requests: f64,
+    /// API requests of the operator in a minute.
+    pub(super) operator_requests: f64,
+    /// What these requests were, with their number.
+    pub(super) requests: BTreeMap<String, usize>,
+}
+
+/// A process of Muster's.
+struct Process {
+    folder: std::path::PathBuf,
+    ticks: u64,
+}
+
+/// Watches a cluster at rest.
+pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest> {
+    let cx = cluster.cx;
+    cx.step("settling");
+    tokio::time::sleep(secs(15)).await;
+    let namespace = cx.namespace.clone();
+    let agents = processes(|environment| {
+        environment.contains(&format!("POD_NAMESPACE={namespace}"))
+            && environment.contains(&format!("MUSTER_CLUSTER={}", cluster.name()))
+    })?;
+    ensure!(
+        !agents.is_empty(),
+        "no process of an agent of {} was found",
+        cluster.name()
+    );
+    let operator = processes(|environment| {
+        environment
+            .iter()
+            .any(|one| one.starts_with(&format!("HOSTNAME={OPERATOR}-")))
+    })?;
+    let log = cx.world.bed.call(&["audit-log"]).await?;
+    let offset = fs::metadata(&log).with_context(|| log.clone())?.len();
+    cx.step(format!(
+        "{} agents at rest for {:.0} s",
+        agents.len(),
+        span.as_secs_f64()
+    ));
+    tokio::time::sleep(span).await;
+    let mut rest = Rest::default();
+    for agent in &agents {
+        rest.agent_mib.push(agent.mib()?);
+        rest.agent_millicores.push(agent.millicores(span)?);
+    }
+    for process in &operator {
+        rest.operator_mib += process.mib()?;
+        rest.operator_millicores += process.millicores(span)?;
+    }
+    let minutes = span.as_secs_f64() / 60.0;
+    let (agent, operator) = (
+        format!("system:serviceaccount:{}:", cx.namespace),
+        format!("system:serviceaccount:{SYSTEM}:"),
+    );
+    for line in added(Path::new(&log), offset)?.lines() {
+        let Ok(entry) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let user = entry["user"]["username"].as_str().unwrap_or_default();
+        let who = match user {
+            _ if user.starts_with(&agent) => "agent",
+            _ if user.starts_with(&operator) => "operator",
+            _ => continue,
+        };
+        // A watch is written down when it begins and when it ends.
+        if entry["verb"] == "watch" && entry["stage"] == "ResponseStarted" {
+            continue;
+        }
+        let what = format!(
+            "{who} {} {}",
+            entry["verb"].as_str().unwrap_or("?"),
+            entry["objectRef"]["resource"].as_str().unwrap_or("?")
+        );
+        *rest.requests.entry(what).or_default() += 1;
+        match who {
+            "agent" => rest.agent_requests += 1.0 / minutes / agents.len() as f64,
+            _ => rest.operator_requests += 1.0 / minutes,
+        }
+    }
+    Ok(rest)
+}
+
+/// Processes whose program is Muster's and whose environment fits; the nodes'
+/// processes are this machine's.
+fn processes(fits: impl Fn(&[String]) -> bool) -> Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let folder = entry?.path();
+        // Processes come and go while we look.
+        let Ok(command) = fs::read_to_string(folder.join("cmdline")) else {
+            continue;
+        };
+        let words: Vec<_> = command.split('\0').collect();
+        let ours = words[0].ends_with("muster-operator")
+            || (words[0].ends_with("muster-agent") && words.get(1) == Some(&"serve"));
+        let Ok(environment) = fs::read(folder.join("environ")) else {
+            continue;
+        };
+        let environment: Vec<_> = environment
+            .split(|byte| *byte == 0)
+            .map(|one| String::from_utf8_lossy(one).into_owned())
+            .collect();
+        if ours && fits(&environment) {
+            let ticks = ticks(&folder)?;
+            found.push(Process { folder, ticks });
+        }
+    }
+    Ok(found)
+}
+
+impl Process {
+    fn mib(&self) -> Result<f64> {
+        let status = fs::read_to_string(self.folder.join("status"))?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        let kib: f64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("VmRSS without a number")?
+            .parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    fn millicores(&self, span: Duration) -> Result<f64> {
+        Ok((ticks(&self.folder)? - self.ticks) as f64 / TICKS / span.as_secs_f64() * 1000.0)
+    }
+}
+
+/// User and system time.
+fn ticks(folder: &Path) -> Result<u64> {
+    let stat = fs::read_to_string(folder.join("stat"))?;
+    // The name, in parentheses, may contain spaces.
+    let rest = stat.rsplit_once(')').context("stat without a name")?.1;
+    let fields: Vec<_> = rest.split_whitespace().collect();
+    let field = |index: usize| -> Result<u64> { Ok(fields.get(index).context("a short stat")?.parse()?) };
+    Ok(field(11)? + field(12)?)
+}
+
+/// What was added to a file since it had this length.
+fn added(path: &Path, offset: u64) -> Result<String> {
+    let mut file = fs::File::open(path)?;
+    let rotated = file.metadata()?.len() < offset;
+    file.seek(SeekFrom::Start(if rotated { 0 } else { offset }))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
