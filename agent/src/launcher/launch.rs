@@ -246,8 +246,7 @@ impl Launch {
                 if let Err(error) = self.start(plan, args, data_dir.clone()) {
                     let sentence = format!("cannot run {}: {error}", self.config.etcd.display());
                     tracing::error!("{sentence}");
-                    let ended = Ended::Code(COMMAND_NOT_FOUND.into());
-                    return self.ended(plan, ended, vec![sentence], &data_dir).await;
+                    return self.ended(plan, None, vec![sentence], &data_dir).await;
                 }
             }
             Event::Message(FromAgent::Stop) => {
@@ -334,17 +333,16 @@ impl Launch {
             self.pause = FIRST_PAUSE;
         }
         let stderr = etcd.tail.finish().await;
-        self.ended(etcd.plan, ended, stderr, &etcd.data_dir).await
+        self.ended(etcd.plan, Some(ended), stderr, &etcd.data_dir).await
     }
 
-    async fn ended(&mut self, plan: u64, ended: Ended, stderr: Vec<String>, data_dir: &Path) -> Option<u8> {
+    async fn ended(&mut self, plan: u64, ended: Option<Ended>, stderr: Vec<String>, data_dir: &Path) -> Option<u8> {
         // A directory that cannot be read is not known to be empty.
         let had_wal = wal::has_wal(data_dir).unwrap_or(true);
-        let (code, signal) = (ended.code(), ended.signal());
         let exit = Exit {
             plan,
-            code,
-            signal,
+            code: ended.and_then(Ended::code),
+            signal: ended.and_then(Ended::signal),
             stderr,
             had_wal,
         };
@@ -352,10 +350,9 @@ impl Launch {
         self.unreported = Some(exit);
         if had_wal || self.ending.is_some() {
             _ = timeout(REPORT_PATIENCE, self.report()).await;
-            return Some(if self.ending == Some(Ending::Agent) {
-                0
-            } else {
-                ended.status()
+            return Some(match self.ending {
+                Some(Ending::Agent) => 0,
+                _ => ended.map_or(COMMAND_NOT_FOUND, Ended::status),
             });
         }
         self.ask_at = Some(Instant::now() + self.pause);

@@ -171,13 +171,17 @@ impl<'a> Fields<'a> {
             match tag & 0b111 {
                 0 => {
                     let value = take_varint(&mut rest)?;
-                    fields.varints.get_mut(slot).map(|field| *field = value);
+                    if let Some(field) = fields.varints.get_mut(slot) {
+                        *field = value;
+                    }
                 }
                 2 => {
                     let length = usize::try_from(take_varint(&mut rest)?).unwrap_or(usize::MAX);
                     let (value, after) = rest.split_at_checked(length).ok_or(Malformed::Garbled)?;
                     rest = after;
-                    fields.bytes.get_mut(slot).map(|field| *field = value);
+                    if let Some(field) = fields.bytes.get_mut(slot) {
+                        *field = value;
+                    }
                 }
                 _ => return Err(Malformed::Garbled),
             }
