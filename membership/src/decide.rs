@@ -2,7 +2,7 @@
 
 use crate::decision::{Action, Decision, Draft, Phase};
 use crate::ids::Time;
-use crate::limits::{BUSY, REST, RETRY};
+use crate::limits::{BUSY, REST, RETRY, TIME_TO_CONNECT};
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
 use crate::{found, resume, serve};
@@ -25,6 +25,18 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
     } else {
         match o.launcher {
             Launcher::Running => serve::serve(o, &mut memory, now),
+            // An agent that has just started cannot tell yet whether etcd runs.
+            Launcher::Absent
+                if memory
+                    .hook_since
+                    .is_some_and(|since| now.since(since) < TIME_TO_CONNECT) =>
+            {
+                Draft::wait(
+                    Phase::Waiting,
+                    "the pod is ending; waiting for the etcd container to say whether etcd runs",
+                    BUSY,
+                )
+            }
             _ if o.hook_waits => Draft::act(
                 Phase::Waiting,
                 "the pod is ending and etcd does not run: there is nothing to leave",

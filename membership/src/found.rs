@@ -1,15 +1,15 @@
 //! No WAL on the volume: found the cluster, or join it. The birth record decides which.
 
-use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
+use crate::decision::{Action, Draft, Need, Phase, StartPlan};
 use crate::ids::{Seat, Time, founding_cluster_id};
 use crate::join;
-use crate::limits::{BUSY, REFUSED, REST, RETRY};
+use crate::limits::{REFUSED, REST, RETRY};
 use crate::observed::{Birth, BirthPhase, Freshness, Observed, Wanted, Workload};
 
 /// Decides over a volume without a WAL.
 pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
     if o.disk.wal_seen {
-        return lost_wal();
+        return join::lost_wal();
     }
     let birth = match o.birth.check(now) {
         Freshness::Stale => return Draft::look([Need::Birth]),
@@ -45,9 +45,9 @@ pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
             [Action::Start(StartPlan::New { token: token.clone() })],
         ),
         // It has served, so there was a WAL, even if the note of it is gone too.
-        (BirthPhase::Formed, Some(_)) => lost_wal(),
+        (BirthPhase::Formed, Some(_)) => join::lost_wal(),
         _ => match birth.cluster {
-            Some(cluster) => join::join(o, cluster, now),
+            Some(cluster) => join::join(o, cluster, birth.phase == BirthPhase::Formed, now),
             None => Draft::wait(
                 Phase::Refused,
                 "the birth record is claimed but names no cluster ID: restore its clusterID, or set phase to unclaimed if the cluster never was",
@@ -56,14 +56,6 @@ pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
             .reading([Need::Birth]),
         },
     }
-}
-
-fn lost_wal() -> Draft {
-    Draft::act(
-        Phase::Joining,
-        "the WAL that was on this volume is gone: what is left is set aside, and the seat joins as new",
-        [Action::Archive(ArchiveReason::LostWal)],
-    )
 }
 
 /// Claims the unclaimed record, if it is certain that no older data exists.
@@ -113,8 +105,12 @@ fn found(o: &Observed, birth: &Birth, attested: bool, now: Time) -> Draft {
 
 /// Founding goes on when something changes; until then the sentence stands.
 fn hold(why: &str) -> Draft {
-    Draft::wait(Phase::Waiting, format!("the cluster is not founded yet: {why}"), BUSY)
-        .reading([Need::Birth, Need::Workload])
+    Draft::wait(
+        Phase::Waiting,
+        format!("the cluster is not founded yet: {why}"),
+        REFUSED,
+    )
+    .reading([Need::Birth, Need::Workload])
 }
 
 fn nobody_has_data(o: &Observed, wanted: Wanted, attested: bool, now: Time) -> Result<(), String> {

@@ -11,30 +11,40 @@ pub fn quorum(voters: usize) -> usize {
     voters / 2 + 1
 }
 
+/// Who answers right now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Live {
+    /// The members that answer Status.
+    pub answering: BTreeSet<MemberId>,
+    /// Those of them that follow one and the same leader: only they are a quorum together. Two voters
+    /// that both answer this agent may still be cut off from each other.
+    pub together: BTreeSet<MemberId>,
+}
+
 /// Whether `target` may be removed from the members listed, given the members that answer right
 /// now and the seats that are wanted (invariants 3 and 5).
 ///
 /// # Errors
 /// A sentence that says what is missing.
-pub fn may_remove(
-    list: &MemberList,
-    live: &BTreeSet<MemberId>,
-    wanted: Wanted,
-    target: MemberId,
-) -> Result<(), String> {
+pub fn may_remove(list: &MemberList, live: &Live, wanted: Wanted, target: MemberId) -> Result<(), String> {
     let Some(member) = list.members.get(&target) else {
         return Err(format!("member {target} is not in the list"));
     };
+    // A learner carries no vote: its removal changes no quorum.
+    if member.learner {
+        return Ok(());
+    }
     let stay: Vec<_> = list.voters().filter(|(id, _)| **id != target).collect();
-    let answering = stay.iter().filter(|(id, _)| live.contains(id)).count();
-    if !stay
+    let answering = stay.iter().filter(|(id, _)| live.together.contains(id)).count();
+    // Nothing is lost with a voter that does not answer. If it had to wait for a live voter of a
+    // wanted seat, a wanted seat whose volume is gone could never join again beside unwanted ones.
+    let wanted_stays = stay
         .iter()
-        .any(|(id, m)| live.contains(id) && m.seat.is_some_and(|s| wanted.wants(s)))
-    {
+        .any(|(id, m)| live.together.contains(id) && m.seat.is_some_and(|s| wanted.wants(s)));
+    if live.answering.contains(&target) && !wanted_stays {
         return Err("no voter of a wanted seat that would remain answers".into());
     }
-    // A learner carries no vote: its removal changes no quorum.
-    if !member.learner && answering < quorum(stay.len()) {
+    if answering < quorum(stay.len()) {
         return Err(format!(
             "of the {} voters that would remain only {answering} answer, and {} are needed",
             stay.len(),
@@ -52,13 +62,13 @@ pub fn may_remove(
 ///
 /// # Errors
 /// A sentence that says what is missing.
-pub fn may_promote(list: &MemberList, live: &BTreeSet<MemberId>, target: MemberId) -> Result<(), String> {
+pub fn may_promote(list: &MemberList, live: &Live, target: MemberId) -> Result<(), String> {
     if !list.members.get(&target).is_some_and(|m| m.learner && m.started()) {
         return Err(format!("member {target} is not a started learner"));
     }
     let voters = list.voters().count();
-    let answering = list.voters().filter(|(id, _)| live.contains(id)).count();
-    if !live.contains(&target) {
+    let answering = list.voters().filter(|(id, _)| live.together.contains(id)).count();
+    if !live.answering.contains(&target) {
         return Err(format!("learner {target} does not answer"));
     }
     if answering == voters || answering >= quorum(voters + 1) {
@@ -99,8 +109,17 @@ mod tests {
         }
     }
 
-    fn live(ids: &[u64]) -> BTreeSet<MemberId> {
-        ids.iter().copied().map(MemberId).collect()
+    fn live(ids: &[u64]) -> Live {
+        let ids: BTreeSet<_> = ids.iter().copied().map(MemberId).collect();
+        Live {
+            answering: ids.clone(),
+            together: ids,
+        }
+    }
+
+    fn apart(mut live: Live, cut_off: &[u64]) -> Live {
+        live.together.retain(|id| !cut_off.contains(&id.0));
+        live
     }
 
     #[test]
@@ -108,6 +127,13 @@ mod tests {
         let l = list(3, 0);
         assert!(may_remove(&l, &live(&[0, 1, 2]), Wanted(2), MemberId(2)).is_ok());
         assert!(may_remove(&l, &live(&[0, 2]), Wanted(2), MemberId(2)).is_err());
+    }
+
+    #[test]
+    fn a_voter_that_is_cut_off_from_the_others_is_no_quorum_with_them() {
+        let l = list(3, 0);
+        assert!(may_remove(&l, &apart(live(&[0, 1, 2]), &[1]), Wanted(2), MemberId(2)).is_err());
+        assert!(may_promote(&list(3, 1), &apart(live(&[0, 1, 2, 3]), &[2]), MemberId(3)).is_err());
     }
 
     #[test]
@@ -121,6 +147,11 @@ mod tests {
         // Seats 1 and 2 answer and would be a quorum of two, but only seat 0 is wanted and it is down.
         assert!(may_remove(&list(3, 0), &live(&[1, 2]), Wanted(1), MemberId(2)).is_err());
         assert!(may_remove(&list(1, 0), &live(&[0]), Wanted(1), MemberId(0)).is_err());
+    }
+
+    #[test]
+    fn a_dead_voter_of_the_only_wanted_seat_may_go() {
+        assert!(may_remove(&list(3, 0), &live(&[1, 2]), Wanted(1), MemberId(0)).is_ok());
     }
 
     #[test]

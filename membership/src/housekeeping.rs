@@ -1,20 +1,24 @@
 //! Looking after the cluster, by the agent beside the leader or, when that fails, by a deputy:
 //! what the members concerned should have done themselves and did not.
 
-use std::collections::BTreeSet;
-
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard;
+use crate::guard::{self, Live};
 use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::limits::{PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE};
-use crate::memory::{LearnerWatch, Memory};
+use crate::limits::{
+    NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
+};
+use crate::memory::{Evictions, LearnerWatch, Memory};
 use crate::observed::{EtcdStatus, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
 use crate::serve::lag_behind_leader;
 
-/// How long an evicted learner's seat is remembered after its last eviction is not limited: patience
-/// only ever grows while this agent lives.
-fn patience(m: &Memory, seat: Option<Seat>) -> u64 {
-    let evictions = seat.and_then(|seat| m.evictions.get(&seat)).copied().unwrap_or(0);
+/// Patience only ever grows while this agent lives. An eviction that has to be tried twice is one.
+fn patience(m: &Memory, seat: Option<Seat>, learner: MemberId) -> u64 {
+    let evictions = seat
+        .and_then(|seat| m.evictions.get(&seat))
+        .map_or(0, |e| match e.last == learner {
+            true => e.count - 1,
+            false => e.count,
+        });
     PATIENCE << evictions.min(PATIENCE_DOUBLINGS)
 }
 
@@ -29,14 +33,14 @@ pub(crate) fn lacks_members(o: &Observed) -> bool {
 /// Decides what is to be done for other members. `None`: nothing.
 pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &mut Memory, now: Time) -> Option<Draft> {
     if !something_is_due(o) {
-        *m = Memory {
-            unwanted_since: Default::default(),
-            ready_since: Default::default(),
-            learners: Default::default(),
-            due_since: None,
-            ..m.clone()
-        };
+        forget_notes(m);
+        m.due_since = None;
         return None;
+    }
+    // What happened while this agent did not look is not known, and does not count as time in which
+    // somebody had their chance.
+    if m.noted_at.is_some_and(|at| now.since(at) > NOTES_LAPSE) {
+        forget_notes(m);
     }
     let due_since = *m.due_since.get_or_insert(now);
     if m.leaving_since.is_some() || (!leads && now.since(due_since) < TIME_TO_DEPUTISE) {
@@ -71,10 +75,13 @@ pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &m
         now,
     };
     scene.take_notes(m);
-    let step = scene
-        .remove_unwanted(m)
-        .or_else(|| scene.promote(m))
-        .or_else(|| scene.evict(m));
+    // A step that has to wait holds up no other.
+    let steps = [scene.remove_unwanted(m), scene.promote(m), scene.evict(m)];
+    let (possible, waiting): (Vec<_>, Vec<_>) = steps.into_iter().flatten().partition(Result::is_ok);
+    let step = possible.into_iter().chain(waiting).next();
+    if let Some(Ok((_, Action::Remove { member }))) = &step {
+        scene.count_eviction(m, *member);
+    }
     Some(match step {
         Some(Ok((why, action))) => Draft::act(Phase::Voter, why, [action]).within(RETRY).reading(all),
         Some(Err(why)) => busy(&why, all),
@@ -83,6 +90,13 @@ pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &m
             busy(&pending, [Need::Peers, Need::List(Some(cluster))])
         }
     })
+}
+
+fn forget_notes(m: &mut Memory) {
+    m.noted_at = None;
+    m.unwanted_since.clear();
+    m.ready_since.clear();
+    m.learners.clear();
 }
 
 fn busy(why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
@@ -102,9 +116,9 @@ fn unwanted(member: &Member, wanted: Wanted) -> bool {
 }
 
 /// The voter of the lowest wanted seat that answers.
-fn deputy(list: &MemberList, live: &BTreeSet<MemberId>, wanted: Wanted) -> Option<MemberId> {
+fn deputy(list: &MemberList, live: &Live, wanted: Wanted) -> Option<MemberId> {
     list.voters()
-        .filter(|(id, _)| live.contains(id))
+        .filter(|(id, _)| live.answering.contains(id))
         .filter_map(|(id, member)| member.seat.filter(|s| wanted.wants(*s)).map(|seat| (seat, *id)))
         .min()
         .map(|(_, id)| id)
@@ -117,7 +131,7 @@ struct Scene<'a> {
     o: &'a Observed,
     list: &'a MemberList,
     wanted: Wanted,
-    live: BTreeSet<MemberId>,
+    live: Live,
     now: Time,
 }
 
@@ -133,6 +147,7 @@ impl Scene<'_> {
     /// Since when each member has been unwanted, ready, or without progress.
     fn take_notes(&self, m: &mut Memory) {
         let now = self.now;
+        m.noted_at = Some(now);
         m.unwanted_since
             .retain(|id, _| self.list.members.get(id).is_some_and(|x| self.is_unwanted(x)));
         m.ready_since.retain(|id, _| self.is_ready(*id));
@@ -148,7 +163,7 @@ impl Scene<'_> {
                 }
                 let progress = self.progress(*id, member);
                 let watch = m.learners.entry(*id).or_insert(LearnerWatch { progress, since: now });
-                if watch.progress != progress && self.live.contains(id) {
+                if watch.progress != progress && self.live.answering.contains(id) {
                     *watch = LearnerWatch { progress, since: now };
                 }
             }
@@ -211,7 +226,7 @@ impl Scene<'_> {
             .iter()
             .filter(|(id, member)| self.is_unwanted(member) && overdue(id, member))
             .collect();
-        candidates.sort_by_key(|(id, member)| (self.live.contains(id), std::cmp::Reverse(member.seat)));
+        candidates.sort_by_key(|(id, member)| (self.live.answering.contains(id), std::cmp::Reverse(member.seat)));
         let mut blocked = None;
         for (id, member) in candidates {
             match guard::may_remove(self.list, &self.live, self.wanted, *id) {
@@ -249,30 +264,41 @@ impl Scene<'_> {
     }
 
     /// A learner that is unreachable, or stands still while another seat waits for the learner slot.
-    fn evict(&self, m: &mut Memory) -> Option<Step> {
+    fn evict(&self, m: &Memory) -> Option<Step> {
         let another_waits = self.wanted.seats().any(|seat| self.list.of(seat).next().is_none());
-        let (id, seat, label) = self.list.learners().find_map(|(id, member)| {
+        let (id, label) = self.list.learners().find_map(|(id, member)| {
             let watch = m.learners.get(id)?;
-            let stuck = !self.live.contains(id) || (another_waits && !self.is_ready(*id));
-            let tried = self.now.since(watch.since) >= patience(m, member.seat);
-            (stuck && tried && !self.is_unwanted(member)).then(|| (*id, member.seat, member.label()))
+            let stuck = !self.live.answering.contains(id) || (another_waits && !self.is_ready(*id));
+            let tried = self.now.since(watch.since) >= patience(m, member.seat, *id);
+            (stuck && tried && !self.is_unwanted(member)).then(|| (*id, member.label()))
         })?;
         Some(match guard::may_remove(self.list, &self.live, self.wanted, id) {
-            Ok(()) => {
-                if let Some(seat) = seat {
-                    *m.evictions.entry(seat).or_default() += 1;
-                }
-                Ok((
-                    format!(
-                        "serves; the learner of {label} has made no progress for long: it is removed, and may join again"
-                    ),
-                    Action::Remove { member: id },
-                ))
-            }
+            Ok(()) => Ok((
+                format!(
+                    "serves; the learner of {label} has made no progress for long: it is removed, and may join again"
+                ),
+                Action::Remove { member: id },
+            )),
             Err(why) => Err(format!(
                 "the learner of {label} makes no progress and cannot be removed: {why}"
             )),
         })
+    }
+
+    /// Remembers that the learner of a wanted seat is removed: the next one gets more time.
+    fn count_eviction(&self, m: &mut Memory, removed: MemberId) {
+        let Some(member) = self.list.members.get(&removed).filter(|x| !self.is_unwanted(x)) else {
+            return;
+        };
+        let Some(seat) = member.seat else { return };
+        let evictions = m.evictions.entry(seat).or_insert(Evictions {
+            count: 0,
+            last: removed,
+        });
+        if evictions.count == 0 || evictions.last != removed {
+            evictions.count = evictions.count.saturating_add(1);
+            evictions.last = removed;
+        }
     }
 
     /// What the others are still expected to do themselves.

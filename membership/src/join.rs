@@ -4,10 +4,13 @@ use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
 use crate::guard;
 use crate::ids::{ClusterId, MemberId, Time};
 use crate::limits::{BUSY, REFUSED, REST, RETRY};
-use crate::observed::{Endpoint, Freshness, Identity, MemberList, Observed, Wanted, Workload};
+use crate::observed::{Endpoint, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
 
-/// Decides the next step into `cluster`.
-pub(crate) fn join(o: &Observed, cluster: ClusterId, now: Time) -> Draft {
+/// Decides the next step into `cluster`, which has `formed`, or was only claimed so far.
+///
+/// Nobody joins a cluster before its record says that it has formed. Its founder notes its WAL before
+/// it marks the record, so until then the founder may start once more from nothing without harm.
+pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) -> Draft {
     let list = Need::List(Some(cluster));
     let wanted = match o.workload.check(now) {
         Freshness::Stale => return Draft::look([Need::Workload, Need::Peers, list]),
@@ -42,13 +45,13 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, now: Time) -> Draft {
     }
     match o.list.check(now) {
         Freshness::Stale => Draft::look([Need::Peers, list]),
-        Freshness::Fresh(members) if members.cluster == cluster => step(o, members, wanted, now),
-        Freshness::Failed if every_volume_is_empty(o, wanted, now) => Draft::wait(
-            Phase::Lost,
-            format!(
-                "no volume of the wanted seats holds data of cluster {cluster}, which was formed: it is lost unless a volume comes back; to start over with an empty store: kubectl patch configmap <name>-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'"
-            ),
-            REST,
+        Freshness::Fresh(members) if members.cluster == cluster && formed => step(o, members, wanted, now),
+        Freshness::Failed if every_volume_is_empty(o, wanted, now) => {
+            lost(cluster, formed).reading([Need::Birth, Need::Peers, list])
+        }
+        _ if !formed => wait(
+            format!("waiting for cluster {cluster}, which was claimed, to be formed by its founder"),
+            REFUSED,
         )
         .reading([Need::Birth, Need::Peers, list]),
         _ => wait(
@@ -57,6 +60,31 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, now: Time) -> Draft {
         )
         .reading([Need::Peers, list]),
     }
+}
+
+/// Every volume that could be asked is empty. Only a person can know that none is left elsewhere.
+fn lost(cluster: ClusterId, formed: bool) -> Draft {
+    let what = if formed {
+        "was formed"
+    } else {
+        "one of them claimed to found"
+    };
+    Draft::wait(
+        Phase::Lost,
+        format!(
+            "no volume of the wanted seats holds data of cluster {cluster}, which {what}: it is lost, unless a volume comes back or a higher seat that is not wanted now has one (then scale up to it); to start over with an empty store: kubectl patch configmap <name>-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'"
+        ),
+        REST,
+    )
+}
+
+/// The WAL that was on this volume is gone: its member must never run again.
+pub(crate) fn lost_wal() -> Draft {
+    Draft::act(
+        Phase::Joining,
+        "the WAL that was on this volume is gone: what is left is set aside, and the seat joins as new",
+        [Action::Archive(ArchiveReason::LostWal)],
+    )
 }
 
 fn wait(why: impl Into<String>, after: u64) -> Draft {
@@ -69,6 +97,10 @@ fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
         .disk
         .join
         .filter(|join| join.cluster == list.cluster && list.members.contains_key(&join.member));
+    // A member gets its name when it starts, after it has a WAL. The note of that WAL may be missing.
+    if registered.is_some_and(|join| list.members.get(&join.member).is_some_and(Member::started)) {
+        return lost_wal();
+    }
     let stranger = list
         .of(o.me.seat)
         .map(|(id, _)| *id)

@@ -1,9 +1,7 @@
 //! Leaving: only when the seat is certainly not wanted, and only so that the rest stays whole.
 
-use std::collections::BTreeSet;
-
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard;
+use crate::guard::{self, Live};
 use crate::ids::{MemberId, Time};
 use crate::limits::{BUSY, RETRY, TIME_TO_GO_FIRST};
 use crate::memory::Memory;
@@ -28,7 +26,7 @@ pub(crate) fn leave(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time
         Freshness::Failed if o.hook_waits || m.leaving_since.is_some() => Some(
             Draft::wait(
                 serving_phase(status),
-                "the pod is ending, and the API server does not answer: whether the seat is still wanted is not known, so it stays a member",
+                "the API server does not answer, so whether the seat is still wanted is not known: it stays a member until that is certain",
                 RETRY,
             )
             .reading([Need::Workload]),
@@ -96,9 +94,8 @@ fn go(o: &Observed, status: &EtcdStatus, wanted: Wanted, m: &mut Memory, now: Ti
     if let Some(first) = goes_first(known, &live, wanted, o, me).filter(|_| now.since(since) < TIME_TO_GO_FIRST) {
         return wait(format!("{first} goes first")).within(TURN).reading(again);
     }
-    if let Err(why) = guard::may_remove(known, &live, wanted, me) {
-        return wait(why).within(RETRY).reading(again);
-    }
+    // Before the guard: if the removal has to wait for other members to go, the agent of a wanted seat
+    // beside the new leader looks after them; this one does not.
     let leads = status.leader == Some(me);
     if leads && !member.learner {
         return match successor(o, status, known, wanted, now) {
@@ -114,6 +111,9 @@ fn go(o: &Observed, status: &EtcdStatus, wanted: Wanted, m: &mut Memory, now: Ti
                 .reading(again),
         };
     }
+    if let Err(why) = guard::may_remove(known, &live, wanted, me) {
+        return wait(why).within(RETRY).reading(again);
+    }
     let steps = std::iter::once(Action::Remove { member: me }).chain(gone);
     Draft::act(Phase::Leaving, "the seat is not wanted: its member is removed", steps).reading(again)
 }
@@ -127,16 +127,10 @@ fn wait(why: impl AsRef<str>) -> Draft {
 }
 
 /// The highest live member of an unwanted seat above this one: one at a time, from the top.
-fn goes_first(
-    list: &MemberList,
-    live: &BTreeSet<MemberId>,
-    wanted: Wanted,
-    o: &Observed,
-    me: MemberId,
-) -> Option<crate::ids::Seat> {
+fn goes_first(list: &MemberList, live: &Live, wanted: Wanted, o: &Observed, me: MemberId) -> Option<crate::ids::Seat> {
     list.members
         .iter()
-        .filter(|(id, _)| **id != me && live.contains(id))
+        .filter(|(id, _)| **id != me && live.answering.contains(id))
         .filter_map(|(_, member)| member.seat)
         .filter(|seat| !wanted.wants(*seat) && *seat > o.me.seat)
         .max()

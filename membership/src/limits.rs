@@ -2,6 +2,9 @@
 
 /// A reading older than this moves nothing: the world may have changed since.
 pub const FRESH: u64 = 3_000;
+/// How long the shell waits for any one [`Need`](crate::Need), all its parts together. Well below
+/// [`FRESH`]: an answer that is stale when it arrives would be asked for again, without end.
+pub const READ: u64 = 2_000;
 /// How often a serving seat looks at its own etcd when nothing is due.
 pub const REST: u64 = 1_000;
 /// How soon a step that somebody is waiting for is looked at again.
@@ -18,6 +21,10 @@ pub const TIME_TO_PROMOTE: u64 = 3_000;
 pub const TIME_TO_GO_FIRST: u64 = 5_000;
 /// How long due work stays undone before the deputy takes over from the leader's agent.
 pub const TIME_TO_DEPUTISE: u64 = 30_000;
+/// Notes about others that were not brought up to date for this long are forgotten.
+pub const NOTES_LAPSE: u64 = 10_000;
+/// How long a hook waits for the launcher of an agent that has just started to call.
+pub const TIME_TO_CONNECT: u64 = 5_000;
 /// First patience with a learner that makes no progress; doubles with each eviction of its seat.
 pub const PATIENCE: u64 = 120_000;
 /// Doublings of [`PATIENCE`] at most (so that the longest patience is about four hours).

@@ -15,6 +15,15 @@ pub struct LearnerWatch {
     pub since: Time,
 }
 
+/// The learners of a seat that were evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Evictions {
+    /// How many.
+    pub count: u32,
+    /// The last of them.
+    pub last: MemberId,
+}
+
 /// Fed back into the next decision, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Memory {
@@ -26,14 +35,16 @@ pub struct Memory {
     pub pruned: bool,
     /// The record is known to say that the cluster is formed, as of then.
     pub formed_as_of: Option<Time>,
+    /// When the three notes that follow were last brought up to date.
+    pub noted_at: Option<Time>,
     /// Members of unwanted seats, and since when they are known as such.
     pub unwanted_since: BTreeMap<MemberId, Time>,
     /// Learners that qualify for promotion, and since when.
     pub ready_since: BTreeMap<MemberId, Time>,
     /// The progress of learners.
     pub learners: BTreeMap<MemberId, LearnerWatch>,
-    /// How often the learner of a seat was evicted.
-    pub evictions: BTreeMap<Seat, u32>,
+    /// The evictions of each seat's learners.
+    pub evictions: BTreeMap<Seat, Evictions>,
     /// Since when there has been something for housekeeping to do.
     pub due_since: Option<Time>,
 }

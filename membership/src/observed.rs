@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Live;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
 use crate::limits::FRESH;
 
@@ -318,16 +319,29 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The members of `cluster` that answer right now.
+    /// The members of `cluster` that answer right now, and those of them that follow the leader that
+    /// most of them follow.
     #[must_use]
-    pub fn live(&self, cluster: ClusterId, now: Time) -> BTreeSet<MemberId> {
+    pub fn live(&self, cluster: ClusterId, now: Time) -> Live {
         let peers = self.peers.seen.iter().flat_map(|(_, peers)| peers.values());
-        peers
+        let answers: BTreeMap<_, _> = peers
             .filter_map(|peer| peer.etcd.fresh(now))
             .chain(self.local.fresh(now))
             .filter(|status| status.identity.cluster == cluster)
-            .map(|status| status.identity.member)
-            .collect()
+            .map(|status| (status.identity.member, status.leader))
+            .collect();
+        let following = |leader: MemberId| {
+            answers
+                .iter()
+                .filter(move |(_, l)| **l == Some(leader))
+                .map(|(id, _)| *id)
+        };
+        let leaders: BTreeSet<_> = answers.values().flatten().collect();
+        let leader = leaders.into_iter().max_by_key(|leader| following(**leader).count());
+        Live {
+            together: leader.map(|leader| following(*leader).collect()).unwrap_or_default(),
+            answering: answers.into_keys().collect(),
+        }
     }
 
     /// The last known Status of `member` of `cluster`, if it answers right now.

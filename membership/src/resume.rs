@@ -65,7 +65,7 @@ fn set_corrupt_data_aside(o: &Observed, wal: Identity, list: &MemberList, now: T
     let voters = list.voters().count();
     let others = list
         .voters()
-        .filter(|(id, _)| **id != wal.member && live.contains(id))
+        .filter(|(id, _)| **id != wal.member && live.together.contains(id))
         .count();
     if others >= quorum(voters) {
         Draft::act(
