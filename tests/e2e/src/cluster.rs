@@ -150,7 +150,7 @@ impl<'a> Cluster<'a> {
         Ok(api
             .get_opt(self.name)
             .await?
-            .map(|object| serde_json::to_value(object))
+            .map(serde_json::to_value)
             .transpose()?)
     }
 

@@ -32,6 +32,14 @@ impl Kubectl {
         self.call(&args, None).await
     }
 
+    /// As `run_line`, for what may be of a resource that this cluster lacks.
+    pub(crate) async fn run_if_known(&self, line: &str) -> Result<()> {
+        match self.run_line(line).await {
+            Err(error) if !format!("{error:#}").contains("doesn't have a resource type") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// `kubectl apply -f -`.
     pub(crate) async fn apply(&self, manifest: &Value) -> Result<String> {
         self.call(&["apply", "-f", "-"], Some(manifest.to_string())).await

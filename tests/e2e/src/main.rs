@@ -26,6 +26,7 @@ mod guard;
 mod judge;
 mod kubectl;
 mod namespace;
+mod plain;
 mod pods;
 mod runner;
 mod sampler;

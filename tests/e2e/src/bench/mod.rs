@@ -1,7 +1,6 @@
 //! The benchmark: how long a user waits for each step, beside the same pods
 //! without Muster, and what Muster costs at rest.
 
-mod floor;
 mod report;
 mod rest;
 mod steps;
@@ -66,8 +65,9 @@ async fn measure(world: &Rc<World>, plan: &Plan, results: &mut Results) -> Resul
             let cx = Ctx::new(Rc::clone(world), &format!("bench-{dns}@{version}"), &version);
             namespace::create(&cx).await?;
             let done = measure_version(&cx, plan, dns, results).await;
-            namespace::remove(&cx).await?;
+            let removed = namespace::remove(&cx).await;
             done.with_context(|| format!("etcd {version}, {dns} DNS"))?;
+            removed?;
         }
     }
     Ok(())
@@ -82,7 +82,7 @@ async fn measure_version(cx: &Ctx, plan: &Plan, dns: &str, results: &mut Results
         };
         if plan.only != Some(Subject::Muster) {
             for size in [1, 3] {
-                let seconds = floor::create(cx, &format!("floor{size}-{round}"), size).await?;
+                let seconds = steps::floor(cx, &format!("floor{size}-{round}"), size).await?;
                 record(Subject::Floor, &format!("create {size}"), seconds);
             }
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::ctx::Ctx;
 use crate::judge;
+use crate::plain;
 use crate::wait::{secs, until, until_every};
 use crate::world::etcd_cluster_resource;
 
@@ -33,6 +34,17 @@ pub(super) async fn create_3(cx: &Ctx, name: &str) -> Result<f64> {
     let cluster = cx.cluster(name);
     let seconds = create(&cluster, 3).await?;
     remove(&cluster).await?;
+    Ok(seconds)
+}
+
+/// Creates the same pods without Muster, in seconds.
+pub(super) async fn floor(cx: &Ctx, name: &str, size: u32) -> Result<f64> {
+    let cluster = cx.cluster(name);
+    let start = plain::create(cx, name, size).await?;
+    wait(&cluster, size).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    remove(&cluster).await?;
+    plain::remove_services(cx, name).await?;
     Ok(seconds)
 }
 
@@ -67,7 +79,7 @@ async fn timed(cluster: &Cluster<'_>, size: u32, patch: &Patch<Value>, how: Patc
 }
 
 /// Waits for the judge, at the benchmark's resolution.
-pub(super) async fn wait(cluster: &Cluster<'_>, size: u32) -> Result<()> {
+async fn wait(cluster: &Cluster<'_>, size: u32) -> Result<()> {
     let what = format!("{} to have {size} members", cluster.name());
     until_every(&what, secs(240), LOOK, async || judge::look(cluster, size).await).await?;
     Ok(())
@@ -78,9 +90,7 @@ pub(super) async fn remove(cluster: &Cluster<'_>) -> Result<()> {
     let cx = cluster.cx;
     let name = cluster.name();
     for kind in ["etcdcluster", "statefulset"] {
-        cx.kubectl
-            .run_line(&format!("delete {kind} {name} --ignore-not-found --wait=false"))
-            .await?;
+        cx.kubectl.run_if_known(&format!("delete {kind} {name} --ignore-not-found --wait=false")).await?;
     }
     let selector = format!("app.kubernetes.io/instance={name}");
     until("the pods to go", secs(150), async || {

@@ -7,6 +7,7 @@ mod lifecycle;
 mod no_operator;
 mod rescue;
 mod scale;
+mod self_check;
 mod writes;
 
 use crate::scenario::Scenario;
@@ -14,6 +15,7 @@ use crate::scenario::Scenario;
 /// All scenarios, in the order in which they are run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
     [
+        self_check::SCENARIOS,
         create::SCENARIOS,
         scale::SCENARIOS,
         writes::SCENARIOS,

@@ -1,5 +1,6 @@
-//! The floor: the same pods without Muster. A plain StatefulSet with static
-//! bootstrap, a volume claim, a sidecar that does nothing, and the same probes.
+//! The same pods without Muster: a plain StatefulSet with static bootstrap, a
+//! volume claim, a sidecar that does nothing, and the same probes. It is the
+//! benchmark's floor, and what the harness checks itself with.
 
 use std::time::Instant;
 
@@ -11,14 +12,11 @@ use serde_json::{Value, json};
 
 use crate::ctx::Ctx;
 
-use super::steps;
-
 /// An image of the bed's whose program only waits.
 const PAUSE: &str = "muster.testbed/pause:1";
 
-/// Creates such a cluster and removes it again; the seconds until it was there.
-pub(super) async fn create(cx: &Ctx, name: &str, size: u32) -> Result<f64> {
-    let cluster = cx.cluster(name);
+/// Makes such a cluster; the moment at which its StatefulSet was asked for.
+pub(crate) async fn create(cx: &Ctx, name: &str, size: u32) -> Result<Instant> {
     for service in services(name) {
         cx.kubectl.apply(&service).await?;
     }
@@ -26,14 +24,13 @@ pub(super) async fn create(cx: &Ctx, name: &str, size: u32) -> Result<f64> {
     let api: Api<StatefulSet> = Api::namespaced(cx.world.client.clone(), &cx.namespace);
     let start = Instant::now();
     api.create(&PostParams::default(), &set).await?;
-    steps::wait(&cluster, size).await?;
-    let seconds = start.elapsed().as_secs_f64();
-    steps::remove(&cluster).await?;
-    for service in services(name) {
-        let service = service["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        cx.kubectl.run_line(&format!("delete service {service}")).await?;
-    }
-    Ok(seconds)
+    Ok(start)
+}
+
+/// Removes what such a cluster has besides its StatefulSet.
+pub(crate) async fn remove_services(cx: &Ctx, name: &str) -> Result<()> {
+    cx.kubectl.run_line(&format!("delete service {name} {name}-peer")).await?;
+    Ok(())
 }
 
 fn labels(name: &str) -> Value {
