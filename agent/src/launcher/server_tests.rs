@@ -36,7 +36,7 @@ impl FakeLauncher {
     }
 
     async fn hear(&mut self) -> Option<FromAgent> {
-        self.lines.next().await
+        tokio::time::timeout(Duration::from_secs(10), self.lines.next()).await.expect("nothing is said")
     }
 }
 
