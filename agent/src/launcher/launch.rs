@@ -140,8 +140,8 @@ struct Launch {
 /// Who wanted the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// A signal: the kubelet, as a rule.
-    Signal,
+    /// Whoever sent this signal: the kubelet, as a rule.
+    Signal(i32),
     /// The agent: however etcd ends then, it is no failure.
     Agent,
 }
@@ -291,7 +291,7 @@ impl Launch {
         match &self.etcd {
             Some(etcd) => {
                 if ends {
-                    self.ending.get_or_insert(Ending::Signal);
+                    self.ending.get_or_insert(Ending::Signal(kind.as_raw_value()));
                 }
                 child::kill(etcd.pid, kind.as_raw_value());
                 None
@@ -350,9 +350,12 @@ impl Launch {
         self.unreported = Some(exit);
         if had_wal || self.ending.is_some() {
             _ = timeout(REPORT_PATIENCE, self.report()).await;
-            return Some(match self.ending {
-                Some(Ending::Agent) => 0,
-                _ => ended.map_or(COMMAND_NOT_FOUND, Ended::status),
+            return Some(match (self.ending, ended) {
+                (Some(Ending::Agent), _) => 0,
+                // A clean stop: etcd sends itself the signal again at its end, unless it is
+                // process 1, and ends with 0 if it is.
+                (Some(Ending::Signal(sent)), Some(Ended::Signal(signal))) if sent == signal => 0,
+                (_, ended) => ended.map_or(COMMAND_NOT_FOUND, Ended::status),
             });
         }
         self.ask_at = Some(Instant::now() + self.pause);

@@ -156,6 +156,26 @@ async fn signals_are_passed_on_and_etcds_answer_is_the_containers() {
     assert_eq!(pod.status().await, 3);
 }
 
+/// etcd stops cleanly, and then sends itself the signal that it caught.
+#[tokio::test]
+async fn an_etcd_that_ends_as_it_was_told_is_no_failure() {
+    let pod = Pod::new();
+    let agent = pod.agent();
+    pod.start_patient(&agent, "trap - TERM; kill -TERM $$").await;
+    pod.signals.send(SignalKind::terminate()).unwrap();
+    assert_eq!(pod.status().await, 0);
+    assert_eq!(agent.launcher.state().last_exit.unwrap().signal, Some(15));
+}
+
+#[tokio::test]
+async fn an_etcd_that_is_killed_while_it_ends_is_a_failure() {
+    let pod = Pod::new();
+    let agent = pod.agent();
+    pod.start_patient(&agent, "kill -KILL $$").await;
+    pod.signals.send(SignalKind::terminate()).unwrap();
+    assert_eq!(pod.status().await, 128 + 9);
+}
+
 #[tokio::test]
 async fn an_etcd_without_a_log_that_was_told_to_end_is_not_started_again() {
     let pod = Pod::new();

@@ -36,7 +36,9 @@ impl FakeLauncher {
     }
 
     async fn hear(&mut self) -> Option<FromAgent> {
-        tokio::time::timeout(Duration::from_secs(10), self.lines.next()).await.expect("nothing is said")
+        tokio::time::timeout(Duration::from_secs(10), self.lines.next())
+            .await
+            .expect("nothing is said")
     }
 }
 
