@@ -40,7 +40,7 @@ pub const DEFAULT_VOLUME_SIZE: &str = "8Gi";
         label_selector_path = ".status.selector"
     ),
     printcolumn(name = "Size", type_ = "integer", json_path = ".spec.size", description = "Members asked for"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Ready pods of the size asked for"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", description = "Pod of the leader"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "etcd version"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "How the cluster is"),

@@ -30,9 +30,6 @@ pub struct EtcdClusterStatus {
     /// Pods that are ready. Never more than exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
-    /// Ready pods of the size that is asked for, as in 3/3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready: Option<String>,
     /// Selects the cluster's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,

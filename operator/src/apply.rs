@@ -1,0 +1,212 @@
+//! Writes what was built.
+//!
+//! [`Prepared`] becomes [`Applied`] only by being applied, and a status of a
+//! healthy reconciliation can only be rendered from what was applied.
+
+use std::fmt::Debug;
+
+use futures::TryFutureExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use muster_api::birth::key;
+use muster_api::cluster::EtcdCluster;
+use muster_api::names::OPERATOR_MANAGER;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::build::Surroundings;
+use crate::error::Error;
+use crate::foreign;
+
+/// What a reconciliation wants to be there.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What surrounds the StatefulSet; none if it is known to be there.
+    pub surroundings: Option<Surroundings>,
+    /// What to do about the birth record.
+    pub record: RecordWrite,
+    /// The StatefulSet to write.
+    pub set: SetWrite,
+}
+
+/// What to do about the birth record.
+#[derive(Debug)]
+pub enum RecordWrite {
+    /// Nothing.
+    None,
+    /// Create it, unless somebody else just did.
+    Create(ConfigMap),
+    /// Make it this EtcdCluster's, if it has not changed.
+    Inherit(ConfigMap),
+}
+
+/// What to do about the StatefulSet.
+#[derive(Debug)]
+pub enum SetWrite {
+    /// It is as it should be.
+    Keep(Box<StatefulSet>),
+    /// Apply it, if it has not changed since it was read.
+    Apply(Box<StatefulSet>),
+}
+
+/// What is there now.
+#[derive(Debug)]
+pub struct Applied {
+    set: StatefulSet,
+    written: bool,
+}
+
+impl Applied {
+    /// The StatefulSet as the API server has it.
+    pub fn set(&self) -> &StatefulSet {
+        &self.set
+    }
+
+    /// Whether the StatefulSet was written.
+    pub fn written(&self) -> bool {
+        self.written
+    }
+}
+
+/// Where objects are written, and on whose behalf.
+#[derive(Clone)]
+pub struct Target<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The UID of the EtcdCluster.
+    pub owner_uid: &'a str,
+}
+
+impl Target<'_> {
+    /// Writes everything, in the order in which pods will need it.
+    pub async fn apply(&self, prepared: Prepared) -> Result<Applied, Error> {
+        if let Some(objects) = &prepared.surroundings {
+            futures::try_join!(
+                self.own(&objects.account),
+                self.own(&objects.role),
+                self.own(&objects.binding),
+                self.own(&objects.peers),
+                self.own(&objects.clients),
+                self.own(&objects.budget),
+            )?;
+        }
+        self.write_record(prepared.record).await?;
+        match prepared.set {
+            SetWrite::Keep(set) => Ok(Applied {
+                set: *set,
+                written: false,
+            }),
+            SetWrite::Apply(set) => Ok(Applied {
+                set: self.server_side_apply(&*set).await?,
+                written: true,
+            }),
+        }
+    }
+
+    /// Gives the EtcdCluster the size that somebody gave its StatefulSet.
+    pub async fn adopt(&self, cluster: &EtcdCluster, size: u32) -> Result<(), Error> {
+        let patch = json!({
+            "metadata": { "resourceVersion": cluster.resource_version() },
+            "spec": { "size": size },
+        });
+        let clusters: Api<EtcdCluster> = Api::namespaced(self.client.clone(), self.namespace);
+        let what = format!("set the size of EtcdCluster {} to {size}", cluster.name_any());
+        let parameters = PatchParams {
+            field_manager: Some(OPERATOR_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        clusters
+            .patch(&cluster.name_any(), &parameters, &Patch::Merge(patch))
+            .map_err(Error::writing(what))
+            .await?;
+        Ok(())
+    }
+
+    async fn write_record(&self, write: RecordWrite) -> Result<(), Error> {
+        let records: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        match write {
+            RecordWrite::None => Ok(()),
+            RecordWrite::Create(record) => {
+                let parameters = PostParams {
+                    field_manager: Some(OPERATOR_MANAGER.into()),
+                    ..PostParams::default()
+                };
+                let what = format!("create ConfigMap {}", record.name_any());
+                records
+                    .create(&parameters, &record)
+                    .map_err(Error::writing(what))
+                    .await?;
+                Ok(())
+            }
+            RecordWrite::Inherit(record) => {
+                let patch = json!({
+                    "metadata": { "resourceVersion": record.resource_version() },
+                    "data": { key::OWNER: self.owner_uid },
+                });
+                let what = format!("take over ConfigMap {}", record.name_any());
+                let parameters = PatchParams {
+                    field_manager: Some(OPERATOR_MANAGER.into()),
+                    ..PatchParams::default()
+                };
+                records
+                    .patch(&record.name_any(), &parameters, &Patch::Merge(patch))
+                    .map_err(Error::writing(what))
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Applies an object, unless one of its name belongs to somebody else.
+    async fn own<K>(&self, object: &K) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + KindName
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let existing = api
+            .get_metadata_opt(&object.name_any())
+            .await
+            .map_err(Error::reading(K::KIND_NAME))?;
+        if let Some(existing) = existing {
+            foreign::check(K::KIND_NAME, &existing.metadata, self.owner_uid)?;
+        }
+        self.server_side_apply(object).await?;
+        Ok(())
+    }
+
+    async fn server_side_apply<K>(&self, object: &K) -> Result<K, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let name = object.name_any();
+        let what = format!("apply {} {name}", K::kind(&()));
+        api.patch(
+            &name,
+            &PatchParams::apply(OPERATOR_MANAGER).force(),
+            &Patch::Apply(object),
+        )
+        .map_err(Error::writing(what))
+        .await
+    }
+}
+
+/// A kind's name, known at compile time.
+trait KindName {
+    const KIND_NAME: &'static str;
+}
+
+impl<K: k8s_openapi::Resource> KindName for K {
+    const KIND_NAME: &'static str = K::KIND;
+}

@@ -1,0 +1,68 @@
+//! What the agents of one cluster may do: read what decides about their own
+//! seat, and write what they know of it.
+
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use muster_api::names::GROUP;
+
+use super::metadata;
+use crate::validate::ValidatedCluster;
+
+/// Builds the Role.
+pub(super) fn role(cluster: &ValidatedCluster) -> Role {
+    Role {
+        metadata: metadata(cluster, &cluster.names.agent_account()),
+        rules: Some(rules(cluster)),
+    }
+}
+
+/// Builds the RoleBinding.
+pub(super) fn binding(cluster: &ValidatedCluster) -> RoleBinding {
+    let account = cluster.names.agent_account();
+    RoleBinding {
+        metadata: metadata(cluster, &account),
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "Role".into(),
+            name: account.clone(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: account,
+            namespace: cluster.namespace.clone(),
+            ..Subject::default()
+        }]),
+    }
+}
+
+fn rules(cluster: &ValidatedCluster) -> Vec<PolicyRule> {
+    let name = cluster.names.cluster();
+    let mut rules = vec![
+        rule("apps", &["statefulsets"], &["get", "list", "watch"], Some(name)),
+        rule("", &["pods"], &["get"], None),
+        rule("discovery.k8s.io", &["endpointslices"], &["get", "list", "watch"], None),
+        rule(
+            "",
+            &["configmaps"],
+            &["get", "create", "update", "patch"],
+            Some(&cluster.names.birth_record()),
+        ),
+        rule("", &["events"], &["create", "patch"], None),
+        rule("events.k8s.io", &["events"], &["create", "patch"], None),
+    ];
+    if cluster.owner.is_some() {
+        rules.push(rule(GROUP, &["etcdclusters"], &["get"], Some(name)));
+        rules.push(rule(GROUP, &["etcdclusters/status"], &["patch"], Some(name)));
+    }
+    rules
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str], name: Option<&str>) -> PolicyRule {
+    let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        resource_names: name.map(|name| vec![name.to_owned()]),
+        ..PolicyRule::default()
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads what a reconciliation depends on, from the API server alone.
+
+use futures::TryFutureExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use kube::api::{ListParams, PartialObjectMeta};
+use kube::{Api, Client, Resource, ResourceExt};
+use muster_api::cluster::{EtcdCluster, Retention};
+use muster_api::names::Names;
+
+use crate::error::Error;
+
+/// What there is of a cluster.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The EtcdCluster.
+    pub cluster: EtcdCluster,
+    /// The StatefulSet of its name, whoever it belongs to.
+    pub set: Option<StatefulSet>,
+    /// The birth record of its name, whoever it belongs to.
+    pub record: Option<ConfigMap>,
+    /// Its pods, by seat.
+    pub pods: Vec<PodView>,
+    /// Its volume claims; read only when they matter.
+    pub claims: Vec<ClaimView>,
+}
+
+/// A pod of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodView {
+    /// Its name.
+    pub name: String,
+    /// Its seat.
+    pub seat: u32,
+    /// Its UID.
+    pub uid: String,
+    /// Whether Kubernetes counts it as ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// The revision of the template that it was made from.
+    pub revision: Option<String>,
+}
+
+/// A volume claim of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimView {
+    /// Its name.
+    pub name: String,
+    /// Its seat.
+    pub seat: u32,
+    /// Its UID.
+    pub uid: String,
+    /// Whether it is being deleted, or will be together with its owner.
+    pub going: bool,
+}
+
+/// Reads the cluster; nothing if it is gone or going.
+pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result<Option<Observed>, Error> {
+    let names = Names::new(name);
+    let clusters: Api<EtcdCluster> = Api::namespaced(client.clone(), namespace);
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let records: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+
+    let selected = ListParams::default().labels(&names.selector_text());
+    let record = names.birth_record();
+    let (cluster, set, record, pods) = futures::try_join!(
+        clusters.get_opt(name).map_err(Error::reading("EtcdCluster")),
+        sets.get_opt(names.stateful_set())
+            .map_err(Error::reading("StatefulSet")),
+        records.get_opt(&record).map_err(Error::reading("birth record")),
+        pods.list(&selected).map_err(Error::reading("pods")),
+    )?;
+    let Some(cluster) = cluster.filter(|cluster| cluster.meta().deletion_timestamp.is_none()) else {
+        return Ok(None);
+    };
+    let mut pods: Vec<PodView> = pods.items.iter().filter_map(|pod| pod_view(&names, pod)).collect();
+    pods.sort_by_key(|pod| pod.seat);
+    let claims = if set.is_none() || record.is_none() || cluster.spec.storage.when_scaled == Retention::Delete {
+        // By name: claims of an older cluster may carry other labels.
+        let all = claims
+            .list_metadata(&ListParams::default())
+            .await
+            .map_err(Error::reading("volume claims"))?;
+        all.items.iter().filter_map(|claim| claim_view(&names, claim)).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Some(Observed {
+        cluster,
+        set,
+        record,
+        pods,
+        claims,
+    }))
+}
+
+fn pod_view(names: &Names, pod: &Pod) -> Option<PodView> {
+    let name = pod.name_any();
+    let status = pod.status.as_ref();
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    Some(PodView {
+        seat: names.seat_of_pod(&name)?,
+        uid: pod.uid()?,
+        ready: conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        terminating: pod.meta().deletion_timestamp.is_some(),
+        revision: pod.labels().get("controller-revision-hash").cloned(),
+        name,
+    })
+}
+
+fn claim_view(names: &Names, claim: &PartialObjectMeta<PersistentVolumeClaim>) -> Option<ClaimView> {
+    let name = claim.name_any();
+    Some(ClaimView {
+        seat: names.seat_of_claim(&name)?,
+        uid: claim.uid()?,
+        going: claim.meta().deletion_timestamp.is_some() || !claim.owner_references().is_empty(),
+        name,
+    })
+}

@@ -1,0 +1,515 @@
+//! How a cluster is, judged from its pods, its plan, and what agents publish.
+
+use std::collections::BTreeSet;
+
+use muster_api::names::Names;
+use muster_api::status::{EtcdClusterStatus, Member, Quorum, Role, Seat, SeatPhase};
+
+use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, VERSION_ADVISORY};
+use crate::dereference::PodView;
+use crate::sizing::{Plan, Step};
+use crate::validate::ValidatedCluster;
+
+/// What a judgement is based on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The cluster.
+    pub cluster: &'a ValidatedCluster,
+    /// What sizing decided.
+    pub plan: &'a Plan,
+    /// The pods.
+    pub pods: &'a [PodView],
+    /// What agents have published.
+    pub status: &'a EtcdClusterStatus,
+    /// How many pods wait to be replaced.
+    pub outdated: usize,
+    /// Whether the birth record is missing.
+    pub record_missing: bool,
+}
+
+/// A judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// A word or two.
+    pub summary: &'static str,
+    /// The conditions.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges a cluster.
+pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    let quorum = evidence.quorum();
+    let progress = evidence.progress();
+    let trouble = evidence.trouble(quorum, progress.is_some());
+    let unready = evidence.unready();
+    let asleep = evidence.plan.size == 0;
+
+    let ready = if asleep {
+        Finding::new(
+            READY,
+            false,
+            "Hibernated",
+            "The cluster has no pods, and all its data is kept.",
+        )
+    } else if quorum == Quorum::Lost {
+        Finding::new(READY, false, "QuorumLost", evidence.waiting_seats())
+    } else if let Some(progress) = &progress {
+        Finding::new(READY, false, progress.reason, progress.message.clone())
+    } else if let Some(trouble) = &trouble {
+        Finding::new(READY, false, trouble.reason, trouble.message.clone())
+    } else {
+        Finding::new(
+            READY,
+            true,
+            "MembersReady",
+            format!("All {} members vote and are ready.", evidence.plan.size),
+        )
+    };
+    let lost = match quorum {
+        Quorum::Ok => Finding::new(QUORUM_LOST, false, "QuorumPresent", "The cluster serves."),
+        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.waiting_seats()),
+        Quorum::Unknown => Finding::new(
+            QUORUM_LOST,
+            None,
+            "Unknown",
+            "No member says whether there is a quorum.",
+        ),
+    };
+    let summary = match (&progress, &trouble) {
+        _ if asleep && unready.is_empty() && evidence.pods.is_empty() => "Hibernated",
+        _ if quorum == Quorum::Lost && evidence.plan.step != Step::Rescue => "QuorumLost",
+        (Some(progress), _) => progress.summary,
+        (None, Some(_)) => "Degraded",
+        (None, None) => "Ready",
+    };
+
+    let mut findings = vec![
+        ready,
+        match progress {
+            Some(progress) => Finding::new(PROGRESSING, true, progress.reason, progress.message),
+            None => Finding::new(PROGRESSING, false, "Steady", evidence.plan.why.clone()),
+        },
+        match trouble {
+            Some(trouble) => Finding::new(DEGRADED, true, trouble.reason, trouble.message),
+            None => Finding::new(DEGRADED, false, "AsExpected", "Nothing is out of order."),
+        },
+        lost,
+    ];
+    findings.extend(evidence.warnings());
+    Verdict { summary, findings }
+}
+
+struct Progress {
+    summary: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+struct Trouble {
+    reason: &'static str,
+    message: String,
+}
+
+impl Evidence<'_> {
+    fn names(&self) -> &Names {
+        &self.cluster.names
+    }
+
+    /// Lost only if nobody sees a quorum: a member that is cut off does not
+    /// speak for the others.
+    fn quorum(&self) -> Quorum {
+        let alive = |seat: &&Seat| {
+            self.pods
+                .iter()
+                .any(|pod| pod.name == seat.name && pod.seat < self.plan.replicas)
+        };
+        let views: Vec<Quorum> = self.status.seats.iter().filter(alive).map(|seat| seat.quorum).collect();
+        [Quorum::Ok, Quorum::Lost]
+            .into_iter()
+            .find(|view| views.contains(view))
+            .unwrap_or(Quorum::Unknown)
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let (summary, reason) = match self.plan.step {
+            Step::Create => ("Creating", "Creating"),
+            Step::Grow => ("Growing", "Growing"),
+            Step::AnnounceShrink | Step::AwaitMembers | Step::Lower => ("Shrinking", "Shrinking"),
+            Step::AwaitReady => ("ShrinkWaiting", "ShrinkWaiting"),
+            Step::Hibernate => ("Hibernating", "Hibernating"),
+            Step::Wake => ("Waking", "Waking"),
+            Step::Rescue => ("Rescuing", "Rescuing"),
+            Step::Keep => return self.settling(),
+        };
+        Some(Progress {
+            summary,
+            reason,
+            message: self.plan.why.clone(),
+        })
+    }
+
+    /// Replicas are right; pods and members may not be there yet.
+    fn settling(&self) -> Option<Progress> {
+        if self.plan.size == 0 {
+            return (!self.pods.is_empty()).then(|| Progress {
+                summary: "Hibernating",
+                reason: "Hibernating",
+                message: "The pods end; no member leaves.".into(),
+            });
+        }
+        if self.status.cluster_id.is_none() {
+            return Some(Progress {
+                summary: "Creating",
+                reason: "Creating",
+                message: self.waiting_seats(),
+            });
+        }
+        let voters: BTreeSet<u32> = self.seats_of(|member| member.role == Role::Voter && member.started);
+        if let Some(seat) = (0..self.plan.size).find(|seat| !voters.contains(seat)) {
+            let message = self
+                .seat_sentence(seat)
+                .unwrap_or_else(|| format!("{} is about to join.", self.names().pod(seat)));
+            return Some(Progress {
+                summary: "Joining",
+                reason: "Joining",
+                message,
+            });
+        }
+        let extra = self.status.members.len().saturating_sub(self.plan.size as usize);
+        if extra > 0 {
+            let message = format!(
+                "The member list still has {extra} more than the {} that are wanted.",
+                self.plan.size
+            );
+            return Some(Progress {
+                summary: "Leaving",
+                reason: "Leaving",
+                message,
+            });
+        }
+        (self.outdated > 0).then(|| Progress {
+            summary: "Updating",
+            reason: "Updating",
+            message: format!(
+                "{} of {} pods wait to be replaced, one at a time.",
+                self.outdated, self.plan.size
+            ),
+        })
+    }
+
+    fn trouble(&self, quorum: Quorum, progressing: bool) -> Option<Trouble> {
+        if self.record_missing {
+            let message = format!(
+                "ConfigMap {} is missing, and no agent has published the cluster's ID yet; until one does, no member can join.",
+                self.names().birth_record()
+            );
+            return Some(Trouble {
+                reason: "BirthRecordMissing",
+                message,
+            });
+        }
+        let refused = self.status.seats.iter().find(|seat| seat.phase == SeatPhase::Refused);
+        if let Some(seat) = refused {
+            return Some(Trouble {
+                reason: "SeatRefused",
+                message: sentence(seat),
+            });
+        }
+        if quorum == Quorum::Lost {
+            return Some(Trouble {
+                reason: "QuorumLost",
+                message: self.waiting_seats(),
+            });
+        }
+        (!progressing && !self.unready().is_empty()).then(|| Trouble {
+            reason: "MembersNotReady",
+            message: self.waiting_seats(),
+        })
+    }
+
+    fn warnings(&self) -> Vec<Finding> {
+        let size = self.plan.size;
+        let even = (size >= 2 && size.is_multiple_of(2)).then(|| {
+            let message = format!("{size} members tolerate no more failures than {}.", size - 1);
+            Finding::new(EVEN_SIZE, true, "EvenSize", message)
+        });
+        let advisory = self
+            .cluster
+            .version
+            .advisory()
+            .map(|text| Finding::new(VERSION_ADVISORY, true, "KnownDefects", text));
+        even.into_iter().chain(advisory).collect()
+    }
+
+    fn unready(&self) -> Vec<u32> {
+        let ready: BTreeSet<u32> = self
+            .pods
+            .iter()
+            .filter(|pod| pod.ready && !pod.terminating)
+            .map(|pod| pod.seat)
+            .collect();
+        (0..self.plan.size).filter(|seat| !ready.contains(seat)).collect()
+    }
+
+    fn seats_of(&self, which: impl Fn(&&Member) -> bool) -> BTreeSet<u32> {
+        let seat = |member: &Member| self.names().seat_of_peer_url(&member.peer_url);
+        self.status.members.iter().filter(which).filter_map(seat).collect()
+    }
+
+    /// What the seats that are not ready say.
+    fn waiting_seats(&self) -> String {
+        let unready = self.unready();
+        let said: Vec<String> = unready.iter().filter_map(|seat| self.seat_sentence(*seat)).collect();
+        if !said.is_empty() {
+            return said.join(" ");
+        }
+        let names: Vec<String> = unready.iter().map(|seat| self.names().pod(*seat)).collect();
+        match names.as_slice() {
+            [] => "Every pod is ready.".to_owned(),
+            [name] => format!("{name} is not ready."),
+            _ => format!("{} are not ready.", names.join(", ")),
+        }
+    }
+
+    fn seat_sentence(&self, seat: u32) -> Option<String> {
+        let pod = self.names().pod(seat);
+        self.status.seats.iter().find(|entry| entry.name == pod).map(sentence)
+    }
+}
+
+fn sentence(seat: &Seat) -> String {
+    format!("{} ({:?}): {}", seat.name, seat.phase, seat.why)
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::cluster::EtcdClusterSpec;
+    use muster_api::id::HexId;
+
+    use super::*;
+
+    struct Case {
+        cluster: ValidatedCluster,
+        plan: Plan,
+        pods: Vec<PodView>,
+        status: EtcdClusterStatus,
+    }
+
+    /// A cluster of `n` members, at rest.
+    fn at_rest(n: u32) -> Case {
+        let cluster = crate::validate::spec("db", &EtcdClusterSpec::of_size(n as i32)).unwrap();
+        let names = cluster.names.clone();
+        let pods = (0..n).map(|seat| PodView {
+            name: names.pod(seat),
+            seat,
+            uid: "u".into(),
+            ready: true,
+            terminating: false,
+            revision: None,
+        });
+        let members = (0..n).map(|seat| Member {
+            id: HexId(seat.into()),
+            name: names.pod(seat),
+            peer_url: names.peer_url("http", seat, "ns", "cluster.local"),
+            role: Role::Voter,
+            started: true,
+        });
+        let seats = (0..n).map(|seat| Seat {
+            name: names.pod(seat),
+            phase: SeatPhase::Voter,
+            why: "It votes.".into(),
+            member_id: None,
+            quorum: Quorum::Ok,
+            voters: n as i32,
+        });
+        let status = EtcdClusterStatus {
+            cluster_id: Some(HexId(7)),
+            members: members.collect(),
+            seats: seats.collect(),
+            ..EtcdClusterStatus::default()
+        };
+        let plan = Plan {
+            step: Step::Keep,
+            adopt: None,
+            size: n,
+            replicas: n,
+            shrink: None,
+            why: "Fine.".into(),
+        };
+        Case {
+            plan,
+            pods: pods.collect(),
+            status,
+            cluster,
+        }
+    }
+
+    impl Case {
+        fn judge(&self) -> Verdict {
+            self.judge_with(0, false)
+        }
+
+        fn judge_with(&self, outdated: usize, record_missing: bool) -> Verdict {
+            let Self {
+                cluster,
+                plan,
+                pods,
+                status,
+            } = self;
+            judge(&Evidence {
+                cluster,
+                plan,
+                pods,
+                status,
+                outdated,
+                record_missing,
+            })
+        }
+    }
+
+    impl Verdict {
+        fn holds(&self, kind: &str) -> Option<bool> {
+            self.finding(kind).and_then(|finding| finding.holds)
+        }
+
+        fn finding(&self, kind: &str) -> Option<&Finding> {
+            self.findings.iter().find(|finding| finding.kind == kind)
+        }
+    }
+
+    #[test]
+    fn a_cluster_at_rest_is_ready() {
+        let verdict = at_rest(3).judge();
+        assert_eq!(verdict.summary, "Ready");
+        assert_eq!(verdict.holds(READY), Some(true));
+        for kind in [PROGRESSING, DEGRADED, QUORUM_LOST] {
+            assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+        }
+    }
+
+    #[test]
+    fn ready_pods_alone_do_not_make_a_cluster_ready() {
+        let mut case = at_rest(3);
+        case.status.members[2].role = Role::Learner;
+        let verdict = case.judge();
+        assert_eq!((verdict.summary, verdict.holds(READY)), ("Joining", Some(false)));
+        case.status.members.truncate(2);
+        assert_eq!(case.judge().summary, "Joining");
+    }
+
+    #[test]
+    fn a_member_too_many_keeps_the_cluster_from_being_ready() {
+        let mut case = at_rest(3);
+        case.plan = Plan {
+            size: 2,
+            replicas: 2,
+            ..case.plan
+        };
+        assert_eq!(case.judge().summary, "Leaving");
+    }
+
+    #[test]
+    fn one_member_down_is_degraded_and_says_which() {
+        let mut case = at_rest(3);
+        case.pods[1].ready = false;
+        case.status.seats[1].why = "It starts.".into();
+        let verdict = case.judge();
+        assert_eq!(
+            (verdict.summary, verdict.holds(DEGRADED), verdict.holds(READY)),
+            ("Degraded", Some(true), Some(false))
+        );
+        assert_eq!(verdict.finding(DEGRADED).unwrap().message, "db-1 (Voter): It starts.");
+    }
+
+    #[test]
+    fn quorum_is_lost_only_if_nobody_sees_one() {
+        let mut case = at_rest(3);
+        case.status.seats[0].quorum = Quorum::Lost;
+        assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+        for seat in &mut case.status.seats {
+            seat.quorum = Quorum::Lost;
+        }
+        let verdict = case.judge();
+        assert_eq!(
+            (verdict.summary, verdict.holds(QUORUM_LOST)),
+            ("QuorumLost", Some(true))
+        );
+    }
+
+    #[test]
+    fn what_a_seat_said_before_its_pod_went_does_not_count() {
+        let mut case = at_rest(3);
+        case.status.seats[1].quorum = Quorum::Lost;
+        case.status.seats[2].quorum = Quorum::Lost;
+        case.pods.remove(0);
+        assert_eq!(case.judge().holds(QUORUM_LOST), Some(true));
+        case.pods.clear();
+        assert_eq!(case.judge().holds(QUORUM_LOST), None);
+    }
+
+    #[test]
+    fn a_cluster_without_an_id_is_being_created() {
+        let mut case = at_rest(3);
+        case.status = EtcdClusterStatus::default();
+        case.pods.clear();
+        let verdict = case.judge();
+        assert_eq!(
+            (verdict.summary, verdict.holds(PROGRESSING), verdict.holds(DEGRADED)),
+            ("Creating", Some(true), Some(false))
+        );
+    }
+
+    #[test]
+    fn hibernation_is_neither_ready_nor_degraded() {
+        let mut case = at_rest(0);
+        case.status.cluster_id = Some(HexId(7));
+        let verdict = case.judge();
+        assert_eq!(verdict.summary, "Hibernated");
+        assert_eq!(
+            (verdict.holds(READY), verdict.holds(DEGRADED)),
+            (Some(false), Some(false))
+        );
+    }
+
+    #[test]
+    fn a_step_is_shown_with_its_reason() {
+        let mut case = at_rest(5);
+        case.plan = Plan {
+            step: Step::AwaitMembers,
+            size: 3,
+            why: "Two leave.".into(),
+            ..case.plan
+        };
+        let verdict = case.judge();
+        assert_eq!((verdict.summary, verdict.holds(READY)), ("Shrinking", Some(false)));
+        assert_eq!(verdict.finding(PROGRESSING).unwrap().message, "Two leave.");
+    }
+
+    #[test]
+    fn a_refused_seat_and_a_missing_record_are_degradations() {
+        let mut case = at_rest(3);
+        assert_eq!(
+            case.judge_with(0, true).finding(DEGRADED).unwrap().reason,
+            "BirthRecordMissing"
+        );
+        case.status.seats[2].phase = SeatPhase::Refused;
+        assert_eq!(case.judge().finding(DEGRADED).unwrap().reason, "SeatRefused");
+    }
+
+    #[test]
+    fn pods_that_wait_to_be_replaced_are_progress() {
+        let verdict = at_rest(3).judge_with(2, false);
+        assert_eq!((verdict.summary, verdict.holds(DEGRADED)), ("Updating", Some(false)));
+    }
+
+    #[test]
+    fn even_sizes_and_defective_versions_are_warned_about() {
+        assert_eq!(at_rest(3).judge().finding(EVEN_SIZE), None);
+        assert_eq!(at_rest(1).judge().finding(EVEN_SIZE), None);
+        assert_eq!(at_rest(4).judge().holds(EVEN_SIZE), Some(true));
+        let mut old = at_rest(3);
+        assert_eq!(old.judge().finding(VERSION_ADVISORY), None);
+        old.cluster.version = "3.5.21".parse().unwrap();
+        assert_eq!(old.judge().holds(VERSION_ADVISORY), Some(true));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the operator counts.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The operator's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciliations: Family<ResultLabel, Counter>,
+    duration: Histogram,
+    steps: Family<StepLabel, Counter>,
+    evictions: Counter,
+    leading: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabel {
+    step: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Label(&'static str);
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.0.encode(encoder)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("muster_operator");
+        let reconciliations = Family::default();
+        let duration = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]);
+        let steps = Family::default();
+        let evictions = Counter::default();
+        let leading = Gauge::default();
+        registry.register("reconciliations", "Reconciliations by result", reconciliations.clone());
+        registry.register_with_unit(
+            "reconciliation_duration",
+            "Time a reconciliation took",
+            Unit::Seconds,
+            duration.clone(),
+        );
+        registry.register("sizing_steps", "Changes of a cluster's size, by step", steps.clone());
+        registry.register("evictions", "Pods evicted in order to be replaced", evictions.clone());
+        registry.register("leading", "Whether this operator holds the Lease", leading.clone());
+        Self {
+            registry,
+            reconciliations,
+            duration,
+            steps,
+            evictions,
+            leading,
+        }
+    }
+}
+
+impl Metrics {
+    /// A reconciliation has ended.
+    pub fn reconciled(&self, result: &'static str, took: Duration) {
+        self.reconciliations
+            .get_or_create(&ResultLabel { result: Label(result) })
+            .inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A cluster's size was changed.
+    pub fn sized(&self, step: &'static str) {
+        self.steps.get_or_create(&StepLabel { step: Label(step) }).inc();
+    }
+
+    /// A pod was evicted.
+    pub fn evicted(&self) {
+        self.evictions.inc();
+    }
+
+    /// The Lease was taken or lost.
+    pub fn lead(&self, leading: bool) {
+        self.leading.set(leading.into());
+    }
+
+    /// All of it, as text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_carries_the_prefix() {
+        let metrics = Metrics::default();
+        metrics.reconciled("ok", Duration::from_millis(7));
+        metrics.sized("Growing");
+        metrics.lead(true);
+        let text = metrics.text();
+        for line in [
+            "muster_operator_reconciliations_total{result=\"ok\"} 1",
+            "muster_operator_sizing_steps_total{step=\"Growing\"} 1",
+            "muster_operator_leading 1",
+            "muster_operator_reconciliation_duration_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+        let strange = text
+            .lines()
+            .find(|line| !line.starts_with('#') && !line.starts_with("muster_operator_"));
+        assert_eq!(strange, None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Events: what changed, told once.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+use muster_api::cluster::EtcdCluster;
+
+use crate::conditions::{DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY, previous};
+use crate::sizing::{Plan, Step};
+
+/// Conditions of which the beginning is worth an Event.
+const NOTED: &[(&str, EventType)] = &[
+    (READY, EventType::Normal),
+    (DEGRADED, EventType::Warning),
+    (QUORUM_LOST, EventType::Warning),
+    (STALLED, EventType::Warning),
+    (EVEN_SIZE, EventType::Warning),
+    (VERSION_ADVISORY, EventType::Warning),
+];
+
+/// Events for conditions that did not hold before, or hold for another reason.
+pub fn of_conditions(cluster: &EtcdCluster, conditions: &[Condition]) -> Vec<Event> {
+    let begun = |condition: &Condition| {
+        let before = previous(cluster, &condition.type_);
+        let same = |before: &Condition| {
+            before.status == "True"
+                && before.reason == condition.reason
+                && (condition.type_ != STALLED || before.message == condition.message)
+        };
+        condition.status == "True" && !before.is_some_and(same)
+    };
+    let noted = |condition: &Condition| {
+        NOTED
+            .iter()
+            .find(|(kind, _)| *kind == condition.type_)
+            .map(|(_, type_)| *type_)
+    };
+    let changed = conditions.iter().filter(|condition| begun(condition));
+    changed
+        .filter_map(|condition| Some(event(noted(condition)?, &condition.reason, &condition.message)))
+        .collect()
+}
+
+/// Events for what was just written to the StatefulSet.
+pub fn of_plan(plan: &Plan) -> Vec<Event> {
+    let adopted = plan.adopt.map(|size| {
+        let note = format!("The StatefulSet was scaled directly: the cluster's size is now {size}.");
+        event(EventType::Normal, "SizeAdopted", &note)
+    });
+    let type_ = if plan.step == Step::Rescue {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    let waits = matches!(plan.step, Step::Keep | Step::AwaitMembers | Step::AwaitReady);
+    let step = (!waits).then(|| event(type_, plan.step.name(), &plan.why));
+    adopted.into_iter().chain(step).collect()
+}
+
+/// An Event about the EtcdCluster.
+pub fn event(type_: EventType, reason: &str, note: &str) -> Event {
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        // The API server refuses longer ones.
+        note: Some(note.chars().take(1000).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+    use muster_api::cluster::EtcdClusterSpec;
+    use muster_api::status::EtcdClusterStatus;
+
+    use super::*;
+    use crate::conditions::Finding;
+
+    fn condition(kind: &'static str, holds: bool, reason: &'static str, message: &str) -> Condition {
+        let cluster = EtcdCluster::new("db", EtcdClusterSpec::of_size(1));
+        Finding::new(kind, holds, reason, message).condition(&cluster, &Time(Timestamp::UNIX_EPOCH))
+    }
+
+    fn reasons(before: &[Condition], after: &[Condition]) -> Vec<String> {
+        let mut cluster = EtcdCluster::new("db", EtcdClusterSpec::of_size(1));
+        cluster.status = Some(EtcdClusterStatus {
+            conditions: before.to_vec(),
+            ..EtcdClusterStatus::default()
+        });
+        of_conditions(&cluster, after)
+            .into_iter()
+            .map(|event| event.reason)
+            .collect()
+    }
+
+    #[test]
+    fn a_condition_is_told_when_it_begins_and_not_again() {
+        let before = condition(QUORUM_LOST, false, "QuorumPresent", "");
+        let lost = condition(QUORUM_LOST, true, "QuorumLost", "one");
+        let still = condition(QUORUM_LOST, true, "QuorumLost", "two");
+        assert_eq!(reasons(&[before], std::slice::from_ref(&lost)), ["QuorumLost"]);
+        assert_eq!(reasons(&[], std::slice::from_ref(&lost)), ["QuorumLost"]);
+        assert!(reasons(&[lost], &[still]).is_empty());
+    }
+
+    #[test]
+    fn another_mistake_in_the_spec_is_told_again() {
+        let first = condition(STALLED, true, "InvalidSpec", "size 12");
+        let second = condition(STALLED, true, "InvalidSpec", "size 13");
+        assert_eq!(reasons(&[first], &[second]), ["InvalidSpec"]);
+    }
+
+    #[test]
+    fn a_condition_that_ends_is_not_told() {
+        let before = condition(DEGRADED, true, "MembersNotReady", "");
+        let after = condition(DEGRADED, false, "AsExpected", "");
+        assert!(reasons(&[before], &[after]).is_empty());
+    }
+
+    #[test]
+    fn waiting_is_not_an_event() {
+        let plan = Plan {
+            step: Step::AwaitMembers,
+            adopt: None,
+            size: 1,
+            replicas: 3,
+            shrink: None,
+            why: String::new(),
+        };
+        assert!(of_plan(&plan).is_empty());
+        let adopted = of_plan(&Plan {
+            step: Step::Keep,
+            adopt: Some(5),
+            ..plan
+        });
+        assert_eq!(adopted.len(), 1);
+    }
+}

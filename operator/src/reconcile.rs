@@ -1,0 +1,410 @@
+//! One reconciliation of one cluster.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::TryFutureExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, EvictParams, Preconditions};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource, ResourceExt};
+use muster_api::cluster::EtcdCluster;
+use muster_api::status::EtcdClusterStatus;
+use muster_api::version::Version;
+
+use crate::apply::{Applied, Prepared, RecordWrite, SetWrite, Target};
+use crate::build::stateful_set::{self as built, POD_PLAN, VERSION};
+use crate::build::{self, Template, birth_record};
+use crate::dereference::{Observed, PodView, dereference};
+use crate::error::{Error, named};
+use crate::foreign::{self, Blocked};
+use crate::founding::{self, Circumstances, RecordStep};
+use crate::health::Evidence;
+use crate::http::Vitals;
+use crate::retry::Failures;
+use crate::rollout::Rollout;
+use crate::sizing::{self, Plan, Step};
+use crate::status::{self, Outcome};
+use crate::validate::{self, ValidatedCluster};
+use crate::{leftovers, notices, situation};
+
+/// A reconciliation without a cause, in case a change was missed.
+const RESYNC: Duration = Duration::from_secs(600);
+/// How soon to look again for an object that is being deleted.
+const PREDECESSOR: Duration = Duration::from_millis(500);
+/// How soon to look again for an object of somebody else.
+const FOREIGN: Duration = Duration::from_secs(10);
+/// How soon to ask again for an eviction that was refused.
+const EVICTION: Duration = Duration::from_secs(2);
+
+/// What all reconciliations share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The agent's image in new pods.
+    pub agent_image: String,
+    /// Publishes Events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub vitals: std::sync::Arc<Vitals>,
+    /// Failures in a row.
+    pub failures: Failures,
+    /// The generation for which a cluster's surroundings are known to be there.
+    pub surrounded: Mutex<BTreeMap<String, (String, i64)>>,
+}
+
+impl Context {
+    /// Something around the cluster's StatefulSet changed.
+    pub fn disturbed(&self, cluster: &str) {
+        self.surrounded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(cluster);
+    }
+
+    fn is_surrounded(&self, cluster: &EtcdCluster) -> bool {
+        let surrounded = self.surrounded.lock().unwrap_or_else(PoisonError::into_inner);
+        surrounded.get(&named(cluster)) == Some(&version_of(cluster))
+    }
+
+    fn surround(&self, cluster: &EtcdCluster) {
+        self.surrounded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(named(cluster), version_of(cluster));
+    }
+
+    async fn publish(&self, cluster: &EtcdCluster, events: Vec<Event>) {
+        for event in events {
+            if let Err(error) = self.recorder.publish(&event, &cluster.object_ref(&())).await {
+                tracing::debug!(%error, "cannot publish an event");
+            }
+        }
+    }
+}
+
+fn version_of(cluster: &EtcdCluster) -> (String, i64) {
+    (
+        cluster.uid().unwrap_or_default(),
+        cluster.meta().generation.unwrap_or_default(),
+    )
+}
+
+/// Brings a cluster one step closer to its spec.
+pub async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Action, Error> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let Some(observed) = dereference(&context.client, &namespace, &cluster.name_any()).await? else {
+        context.disturbed(&named(cluster));
+        return Ok(Action::await_change());
+    };
+    let valid = match validate::stored(&observed.cluster, running_version(&observed)) {
+        Ok(valid) => valid,
+        Err(invalid) => {
+            stall(context, &observed, "Invalid", "InvalidSpec", invalid.to_string()).await?;
+            return Ok(Action::requeue(RESYNC));
+        }
+    };
+    match proceed(context, &observed, &valid).await {
+        Err(Error::Blocked(blocked)) => {
+            let (summary, again) = match blocked {
+                Blocked::Foreign { .. } => ("Blocked", FOREIGN),
+                Blocked::Predecessor { .. } => ("Waiting", PREDECESSOR),
+            };
+            context.disturbed(&named(&observed.cluster));
+            stall(context, &observed, summary, blocked.reason(), format!("{blocked}.")).await?;
+            Ok(Action::requeue(again))
+        }
+        Err(error) => {
+            context.disturbed(&named(&observed.cluster));
+            if error.refused().is_some() {
+                stall(context, &observed, "Refused", "RefusedByKubernetes", error.to_string()).await?;
+            }
+            Err(error)
+        }
+        done => done,
+    }
+}
+
+async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluster) -> Result<Action, Error> {
+    refuse_others(observed, valid)?;
+    let known = observed.cluster.status.clone().unwrap_or_default();
+    let record = founding::decide(
+        valid,
+        Circumstances {
+            record: observed.record.as_ref(),
+            set_exists: observed.set.is_some(),
+            cluster_id: known.cluster_id,
+            leftovers: !observed.pods.is_empty() || !observed.claims.is_empty(),
+        },
+    )?;
+    let situation = situation::situation(valid, observed);
+    let plan = sizing::plan(&situation);
+    let target = Target {
+        client: &context.client,
+        namespace: valid.namespace.as_deref().unwrap_or_default(),
+        owner_uid: valid.owner_uid(),
+    };
+    if let Some(size) = plan.adopt {
+        target.adopt(&observed.cluster, size).await?;
+    }
+    let prepared = prepare(context, observed, valid, &record, &plan);
+    let surrounds = prepared.surroundings.is_some();
+    if surrounds {
+        // Before the writes, so that a change meanwhile is not forgotten.
+        context.surround(&observed.cluster);
+    }
+    let applied = target.apply(prepared).await?;
+    if applied.written() {
+        announce(context, observed, &plan).await;
+    }
+
+    let rollout = rollout(observed, valid, &applied, &known, &plan, situation.formed);
+    let evidence = Evidence {
+        cluster: valid,
+        plan: &plan,
+        pods: &observed.pods,
+        status: &known,
+        outdated: rollout.outdated().len(),
+        record_missing: record == RecordStep::Missing,
+    };
+    report(context, observed, &Outcome::Applied(&applied, evidence)).await?;
+
+    let refused = match rollout.next().filter(|_| plan.step == Step::Keep && !applied.written()) {
+        Some(pod) => !evict(context, &target, &observed.cluster, pod).await?,
+        None => false,
+    };
+    tidy(&target, observed, valid, &plan, &known).await?;
+    Ok(Action::requeue(if refused { EVICTION } else { RESYNC }))
+}
+
+/// The version that the StatefulSet's pods run, if it is one of ours.
+fn running_version(observed: &Observed) -> Option<Version> {
+    let uid = observed.cluster.uid()?;
+    let set = observed.set.as_ref()?;
+    foreign::check("StatefulSet", &set.metadata, &uid).ok()?;
+    set.annotations().get(VERSION)?.parse().ok()
+}
+
+fn refuse_others(observed: &Observed, valid: &ValidatedCluster) -> Result<(), Blocked> {
+    if let Some(set) = &observed.set {
+        return foreign::check("StatefulSet", &set.metadata, valid.owner_uid());
+    }
+    match observed.claims.iter().find(|claim| claim.going) {
+        Some(claim) => Err(Blocked::Predecessor {
+            kind: "PersistentVolumeClaim",
+            name: claim.name.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn prepare(
+    context: &Context,
+    observed: &Observed,
+    valid: &ValidatedCluster,
+    record: &RecordStep,
+    plan: &Plan,
+) -> Prepared {
+    let surroundings = (!context.is_surrounded(&observed.cluster)).then(|| build::surroundings(valid));
+    let live = observed.set.as_ref();
+    let kept = live.and_then(|live| kept_template(live, valid, plan));
+    let template = kept.unwrap_or_else(|| build::template(valid, &context.agent_image));
+    let mut wanted = build::stateful_set(valid, plan, template);
+    let set = match live {
+        Some(live) if surroundings.is_none() && built::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
+        live => {
+            // Somebody who scales it meanwhile is not overwritten unseen.
+            wanted.metadata.resource_version = live.and_then(ResourceExt::resource_version);
+            SetWrite::Apply(Box::new(wanted))
+        }
+    };
+    let record = match record {
+        RecordStep::Keep | RecordStep::Missing => RecordWrite::None,
+        RecordStep::Create(record) => RecordWrite::Create(birth_record::build(valid, record)),
+        RecordStep::Inherit => observed.record.clone().map_or(RecordWrite::None, RecordWrite::Inherit),
+    };
+    Prepared {
+        surroundings,
+        record,
+        set,
+    }
+}
+
+/// The template that stays: one that was built from the same pod plan, so that
+/// a new release of the operator restarts nothing, and any template while the
+/// size changes, so that both never change in one write.
+fn kept_template(live: &StatefulSet, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
+    let annotation = |key: &str| live.annotations().get(key).cloned();
+    let fingerprint = annotation(POD_PLAN)?;
+    let resizes = situation::replicas(live) != plan.replicas || situation::shrink(live) != plan.shrink;
+    let same_plan = fingerprint == valid.pods.fingerprint();
+    let version = if same_plan {
+        valid.version.to_string()
+    } else {
+        annotation(VERSION)?
+    };
+    let pod = live.spec.as_ref()?.template.clone();
+    (same_plan || resizes).then_some(Template {
+        pod,
+        fingerprint,
+        version,
+    })
+}
+
+fn rollout<'a>(
+    observed: &'a Observed,
+    valid: &ValidatedCluster,
+    applied: &'a Applied,
+    known: &'a EtcdClusterStatus,
+    plan: &Plan,
+    formed: bool,
+) -> Rollout<'a> {
+    let set = applied.set();
+    let status = set.status.as_ref();
+    let seen = status.and_then(|status| status.observed_generation) == set.meta().generation;
+    Rollout {
+        revision: status
+            .filter(|_| seen)
+            .and_then(|status| status.update_revision.as_deref()),
+        pods: &observed.pods,
+        wanted: plan.size,
+        members: &known.members,
+        leader: known.leader.as_deref(),
+        persistent: valid.claim.is_some(),
+        formed,
+    }
+}
+
+/// Evicts a pod; false if the API server does not allow it now.
+async fn evict(context: &Context, target: &Target<'_>, cluster: &EtcdCluster, pod: &PodView) -> Result<bool, Error> {
+    let pods: Api<Pod> = Api::namespaced(context.client.clone(), target.namespace);
+    let exactly = DeleteParams {
+        preconditions: Some(this_one(&pod.uid)),
+        ..DeleteParams::default()
+    };
+    let parameters = EvictParams {
+        delete_options: Some(exactly),
+        ..EvictParams::default()
+    };
+    match pods.evict(&pod.name, &parameters).await {
+        Ok(_) => {
+            context.vitals.metrics.evicted();
+            let note = format!("{} is replaced, as the pod template changed.", pod.name);
+            tracing::info!(cluster = named(cluster), pod = pod.name, "{note}");
+            context
+                .publish(cluster, vec![notices::event(EventType::Normal, "PodReplaced", &note)])
+                .await;
+            Ok(true)
+        }
+        Err(kube::Error::Api(status)) if [404, 409, 429].contains(&status.code) => Ok(false),
+        Err(error) => Err(Error::writing(format!("evict {}", pod.name))(error)),
+    }
+}
+
+/// Removes what seats that were scaled away have left behind.
+async fn tidy(
+    target: &Target<'_>,
+    observed: &Observed,
+    valid: &ValidatedCluster,
+    plan: &Plan,
+    known: &EtcdClusterStatus,
+) -> Result<(), Error> {
+    let members = situation::member_seats(&valid.names, &known.members);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(target.client.clone(), target.namespace);
+    for claim in leftovers::claims(&observed.claims, valid.when_scaled, plan, &members, &observed.pods) {
+        let exactly = DeleteParams {
+            preconditions: Some(this_one(&claim.uid)),
+            ..DeleteParams::default()
+        };
+        let what = format!("delete volume claim {}", claim.name);
+        claims
+            .delete(&claim.name, &exactly)
+            .await
+            .map_err(Error::writing(what))?;
+        tracing::info!(
+            cluster = named(&observed.cluster),
+            claim = claim.name,
+            "volume claim of a seat that left deleted"
+        );
+    }
+    let entries = leftovers::seat_entries(&valid.names, &known.seats, plan.replicas, &observed.pods);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    // The status was just written: only the newest version will do.
+    let clusters: Api<EtcdCluster> = Api::namespaced(target.client.clone(), target.namespace);
+    let name = observed.cluster.name_any();
+    let mut cluster = clusters.get(&name).map_err(Error::reading("EtcdCluster")).await?;
+    for entry in entries {
+        cluster = status::drop_seat(target.client, &cluster, entry).await?;
+    }
+    Ok(())
+}
+
+fn this_one(uid: &str) -> Preconditions {
+    Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    }
+}
+
+/// Tells what was written to the StatefulSet.
+async fn announce(context: &Context, observed: &Observed, plan: &Plan) {
+    let events = notices::of_plan(plan);
+    if events.is_empty() {
+        return;
+    }
+    context.vitals.metrics.sized(plan.step.name());
+    tracing::info!(
+        cluster = named(&observed.cluster),
+        step = plan.step.name(),
+        replicas = plan.replicas,
+        "{}",
+        plan.why
+    );
+    context.publish(&observed.cluster, events).await;
+}
+
+async fn stall(
+    context: &Context,
+    observed: &Observed,
+    summary: &'static str,
+    reason: &'static str,
+    message: String,
+) -> Result<(), Error> {
+    report(
+        context,
+        observed,
+        &Outcome::Stalled {
+            summary,
+            reason,
+            message,
+        },
+    )
+    .await
+}
+
+/// Writes the status if it says something new, and Events about what began.
+async fn report(context: &Context, observed: &Observed, outcome: &Outcome<'_>) -> Result<(), Error> {
+    let status = status::render(observed, outcome, &Time(Timestamp::now()));
+    if status::is_current(&observed.cluster, &status) {
+        return Ok(());
+    }
+    status::write(&context.client, &observed.cluster, &status).await?;
+    let events = notices::of_conditions(&observed.cluster, &status.conditions);
+    for event in &events {
+        tracing::info!(
+            cluster = named(&observed.cluster),
+            reason = event.reason,
+            "{}",
+            event.note.as_deref().unwrap_or_default()
+        );
+    }
+    context.publish(&observed.cluster, events).await;
+    Ok(())
+}

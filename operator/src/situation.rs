@@ -1,0 +1,73 @@
+//! What sizing needs to know, gathered from what was read.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::ResourceExt;
+use muster_api::names::Names;
+use muster_api::status::Member;
+use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
+
+use crate::build::stateful_set::APPLIED_SIZE;
+use crate::dereference::Observed;
+use crate::founding;
+use crate::sizing::{Applied, SeatView, SetState, Situation};
+use crate::validate::ValidatedCluster;
+
+/// Gathers the situation of a cluster.
+pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
+    let names = &cluster.names;
+    let status = observed.cluster.status.clone().unwrap_or_default();
+    let pods: BTreeSet<u32> = observed.pods.iter().map(|pod| pod.seat).collect();
+    let seats = status.seats.iter().filter_map(|entry| {
+        let view = SeatView {
+            quorum: entry.quorum,
+            voters: u32::try_from(entry.voters).unwrap_or(0),
+        };
+        Some((names.seat_of_pod(&entry.name)?, view))
+    });
+    Situation {
+        size: cluster.size,
+        set: observed.set.as_ref().map(set_state),
+        formed: founding::may_be_formed(observed.record.as_ref(), status.cluster_id),
+        members: member_seats(names, &status.members),
+        // An entry without its pod is of the past.
+        seats: seats.filter(|(seat, _)| pods.contains(seat)).collect(),
+        ready: observed
+            .pods
+            .iter()
+            .filter(|pod| pod.ready && !pod.terminating)
+            .map(|pod| pod.seat)
+            .collect(),
+        pods,
+    }
+}
+
+/// The seats of members.
+pub fn member_seats(names: &Names, members: &[Member]) -> BTreeSet<u32> {
+    members
+        .iter()
+        .filter_map(|member| names.seat_of_peer_url(&member.peer_url))
+        .collect()
+}
+
+fn set_state(set: &StatefulSet) -> SetState {
+    let number = |key: &str| set.annotations().get(key).and_then(|text| text.parse().ok());
+    let applied = number(APPLIED_REPLICAS).zip(number(APPLIED_SIZE));
+    SetState {
+        replicas: replicas(set),
+        applied: applied.map(|(replicas, size)| Applied { replicas, size }),
+        shrink: shrink(set),
+    }
+}
+
+/// The shrink that is announced on a StatefulSet.
+pub fn shrink(set: &StatefulSet) -> Option<Shrink> {
+    set.annotations().get(SHRINK)?.parse().ok()
+}
+
+/// A StatefulSet's replicas.
+pub fn replicas(set: &StatefulSet) -> u32 {
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    u32::try_from(replicas).unwrap_or(0)
+}
