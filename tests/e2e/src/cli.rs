@@ -21,7 +21,7 @@ struct Cli {
 enum Command {
     /// Print the names of the scenarios.
     List,
-    /// Run scenarios: those named, or all.
+    /// Run scenarios: those named, or a suite.
     Run(Run),
     /// Measure the steps of scaling, beside the same pods without Muster.
     Bench(Bench),
@@ -31,6 +31,9 @@ enum Command {
 struct Run {
     /// Names of scenarios; NAME@VERSION chooses an etcd version.
     names: Vec<String>,
+    /// Which scenarios, when none is named.
+    #[arg(long, default_value = "main")]
+    suite: runner::Suite,
     /// The etcd version: pinned, newest-3.5, newest-3.6, or a version.
     #[arg(long)]
     etcd: Option<String>,
@@ -78,6 +81,7 @@ pub(crate) async fn run() -> Result<ExitCode> {
         Command::Run(run) => {
             let plan = Plan {
                 names: run.names,
+                suite: run.suite,
                 etcd: run.etcd,
                 keep: run.keep,
                 jobs: run.jobs,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::Api;
@@ -147,11 +147,7 @@ impl<'a> Cluster<'a> {
             &self.cx.namespace,
             &etcd_cluster_resource(),
         );
-        Ok(api
-            .get_opt(self.name)
-            .await?
-            .map(serde_json::to_value)
-            .transpose()?)
+        Ok(api.get_opt(self.name).await?.map(serde_json::to_value).transpose()?)
     }
 
     /// The StatefulSet, if there is one.
@@ -194,6 +190,58 @@ impl<'a> Cluster<'a> {
     /// The name of a seat.
     pub(crate) fn seat(&self, seat: u32) -> String {
         format!("{}-{seat}", self.name)
+    }
+
+    /// A seat's pod, as the bed's container commands name it.
+    pub(crate) fn path(&self, seat: u32) -> String {
+        format!("{}/{}", self.cx.namespace, self.seat(seat))
+    }
+
+    /// The pods of these seats as one end of a cut.
+    pub(crate) fn end(&self, seats: &[u32]) -> String {
+        let paths: Vec<_> = seats.iter().map(|seat| self.path(*seat)).collect();
+        format!("pod:{}", paths.join(","))
+    }
+
+    /// The seat whose member leads.
+    pub(crate) async fn leader(&self) -> Result<u32> {
+        let pods = self.pods().await?;
+        for pod in pods.values() {
+            let Some(address) = pod.client_address() else { continue };
+            match self.cx.world.etcd.status(&address).await {
+                Ok(status) if status.leader == status.member_id => {
+                    return pod.seat().context("a pod without an ordinal");
+                }
+                _ => {}
+            }
+        }
+        bail!("none of {:?} leads", pods.keys())
+    }
+
+    /// Moves leadership to a seat.
+    pub(crate) async fn lead_from(&self, seat: u32) -> Result<()> {
+        until(&format!("{} to lead", self.seat(seat)), secs(20), async || {
+            let leader = self.leader().await?;
+            if leader == seat {
+                return Ok(());
+            }
+            let address = self
+                .pod(leader)
+                .await?
+                .client_address()
+                .context("the leader has no address")?;
+            let etcd = &self.cx.world.etcd;
+            let members = etcd.view(&address).await?.members;
+            let target = members
+                .iter()
+                .find(|member| member.name == self.seat(seat))
+                .context("no such member")?
+                .id;
+            etcd.ask(&address, async |mut client| Ok(client.move_leader(target).await?))
+                .await?;
+            bail!("{} leads", self.seat(leader))
+        })
+        .await
     }
 
     /// The address of the client Service.

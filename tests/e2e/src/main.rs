@@ -28,6 +28,7 @@ mod kubectl;
 mod namespace;
 mod plain;
 mod pods;
+mod procs;
 mod runner;
 mod sampler;
 mod scenario;

@@ -28,7 +28,9 @@ pub(crate) async fn create(cx: &Ctx) -> Result<()> {
 pub(crate) async fn remove(cx: &Ctx) -> Result<()> {
     // Without their owners nothing makes new pods, and pods need not be polite.
     for kind in ["etcdclusters.etcd.etcd.io", "statefulsets"] {
-        cx.kubectl.run_if_known(&format!("delete {kind} --all --wait=false --ignore-not-found")).await?;
+        cx.kubectl
+            .run_if_known(&format!("delete {kind} --all --wait=false --ignore-not-found"))
+            .await?;
     }
     cx.kubectl
         .run_line("delete pods --all --grace-period=1 --wait=false --ignore-not-found")

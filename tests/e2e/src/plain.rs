@@ -29,7 +29,9 @@ pub(crate) async fn create(cx: &Ctx, name: &str, size: u32) -> Result<Instant> {
 
 /// Removes what such a cluster has besides its StatefulSet.
 pub(crate) async fn remove_services(cx: &Ctx, name: &str) -> Result<()> {
-    cx.kubectl.run_line(&format!("delete service {name} {name}-peer")).await?;
+    cx.kubectl
+        .run_line(&format!("delete service {name} {name}-peer"))
+        .await?;
     Ok(())
 }
 

@@ -22,14 +22,35 @@ const NEWEST: [&str; 2] = ["newest-3.5", "newest-3.6"];
 
 /// What to run, and how.
 pub(crate) struct Plan {
-    /// Names of scenarios; all of them when empty.
+    /// Names of scenarios; all of the suite when empty.
     pub(crate) names: Vec<String>,
+    /// Which of them, when none is named.
+    pub(crate) suite: Suite,
     /// The etcd version to run with, instead of the usual ones.
     pub(crate) etcd: Option<String>,
     /// Keep the namespaces.
     pub(crate) keep: bool,
     /// How many scenarios at a time.
     pub(crate) jobs: usize,
+}
+
+/// A collection of scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Suite {
+    /// What a user does, and what happens to every cluster.
+    Main,
+    /// What breaks at the worst moment.
+    Hard,
+    /// Both.
+    All,
+}
+
+impl Suite {
+    fn scenarios(self) -> impl Iterator<Item = &'static Scenario> {
+        let main = if self == Self::Hard { &[] } else { scenarios::MAIN };
+        let hard = if self == Self::Main { &[] } else { scenarios::HARD };
+        main.iter().chain(hard).copied().flatten()
+    }
 }
 
 /// A scenario with a version.
@@ -68,20 +89,23 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
 
 /// The names and descriptions of all scenarios.
 pub(crate) fn list() {
-    for scenario in scenarios::all() {
-        let versions = if scenario.every_version {
-            " (every etcd version)"
-        } else {
-            ""
-        };
-        println!("{:28} {}{versions}", scenario.name, scenario.about);
+    for (heading, suite) in [("main", Suite::Main), ("hard", Suite::Hard)] {
+        println!("{heading}:");
+        for scenario in suite.scenarios() {
+            let versions = if scenario.every_version {
+                " (every etcd version)"
+            } else {
+                ""
+            };
+            println!("  {:24} {}{versions}", scenario.name, scenario.about);
+        }
     }
 }
 
 fn items(world: &World, plan: &Plan) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     if plan.names.is_empty() {
-        for scenario in scenarios::all() {
+        for scenario in plan.suite.scenarios() {
             items.push((scenario, None));
             if scenario.every_version && plan.etcd.is_none() {
                 items.extend(NEWEST.map(|version| (scenario, Some(version.to_owned()))));

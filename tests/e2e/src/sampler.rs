@@ -67,11 +67,6 @@ impl Watch {
         self.over.borrow_mut().clear();
     }
 
-    /// A cluster of this name was given up for good: the next is another one.
-    pub(crate) fn forget_cluster(&self, cluster: &str) {
-        self.clusters.borrow_mut().remove(cluster);
-    }
-
     fn violation(&self, what: String) {
         println!("  !! {what}");
         self.violations.borrow_mut().insert(what);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::procs::{self, Process};
 use crate::wait::secs;
 use crate::world::{OPERATOR, SYSTEM};
 
@@ -35,31 +36,24 @@ pub(super) struct Rest {
     pub(super) requests: BTreeMap<String, usize>,
 }
 
-/// A process of Muster's.
-struct Process {
-    folder: std::path::PathBuf,
-    ticks: u64,
-}
-
 /// Watches a cluster at rest.
 pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest> {
     let cx = cluster.cx;
     cx.step("settling");
     tokio::time::sleep(secs(15)).await;
-    let namespace = cx.namespace.clone();
-    let agents = processes(|environment| {
-        environment.contains(&format!("POD_NAMESPACE={namespace}"))
-            && environment.contains(&format!("MUSTER_CLUSTER={}", cluster.name()))
-    })?;
+    let agents = begin(|process| process.is_agent_in(&cx.namespace) && process.has("MUSTER_CLUSTER", cluster.name()))?;
     ensure!(
         !agents.is_empty(),
         "no process of an agent of {} was found",
         cluster.name()
     );
-    let operator = processes(|environment| {
-        environment
-            .iter()
-            .any(|one| one.starts_with(&format!("HOSTNAME={OPERATOR}-")))
+    let host = format!("{OPERATOR}-");
+    let operator = begin(|process| {
+        let here = process.environment.iter().any(|one| {
+            one.strip_prefix("HOSTNAME=")
+                .is_some_and(|name| name.starts_with(&host))
+        });
+        here && process.command[0].ends_with("muster-operator")
     })?;
     let log = cx.world.bed.call(&["audit-log"]).await?;
     let offset = fs::metadata(&log).with_context(|| log.clone())?.len();
@@ -111,35 +105,24 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
     Ok(rest)
 }
 
-/// Processes whose program is Muster's and whose environment fits; the nodes'
-/// processes are this machine's.
-fn processes(fits: impl Fn(&[String]) -> bool) -> Result<Vec<Process>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let folder = entry?.path();
-        // Processes come and go while we look.
-        let Ok(command) = fs::read_to_string(folder.join("cmdline")) else {
-            continue;
-        };
-        let words: Vec<_> = command.split('\0').collect();
-        let ours = words[0].ends_with("muster-operator")
-            || (words[0].ends_with("muster-agent") && words.get(1) == Some(&"serve"));
-        let Ok(environment) = fs::read(folder.join("environ")) else {
-            continue;
-        };
-        let environment: Vec<_> = environment
-            .split(|byte| *byte == 0)
-            .map(|one| String::from_utf8_lossy(one).into_owned())
-            .collect();
-        if ours && fits(&environment) {
-            let ticks = ticks(&folder)?;
-            found.push(Process { folder, ticks });
-        }
-    }
-    Ok(found)
+/// A process, and the time it has used so far.
+struct Meter {
+    folder: PathBuf,
+    ticks: u64,
 }
 
-impl Process {
+/// Begins to measure the processes that fit.
+fn begin(fits: impl Fn(&Process) -> bool) -> Result<Vec<Meter>> {
+    let meter = |process: Process| {
+        Ok(Meter {
+            ticks: ticks(&process.folder())?,
+            folder: process.folder(),
+        })
+    };
+    procs::find(fits)?.into_iter().map(meter).collect()
+}
+
+impl Meter {
     fn mib(&self) -> Result<f64> {
         let status = fs::read_to_string(self.folder.join("status"))?;
         let line = status

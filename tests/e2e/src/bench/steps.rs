@@ -90,7 +90,9 @@ pub(super) async fn remove(cluster: &Cluster<'_>) -> Result<()> {
     let cx = cluster.cx;
     let name = cluster.name();
     for kind in ["etcdcluster", "statefulset"] {
-        cx.kubectl.run_if_known(&format!("delete {kind} {name} --ignore-not-found --wait=false")).await?;
+        cx.kubectl
+            .run_if_known(&format!("delete {kind} {name} --ignore-not-found --wait=false"))
+            .await?;
     }
     let selector = format!("app.kubernetes.io/instance={name}");
     until("the pods to go", secs(150), async || {

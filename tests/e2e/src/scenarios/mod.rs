@@ -1,32 +1,53 @@
 //! The scenarios, one file for each theme.
 
+mod api_down;
 mod bad_input;
 mod create;
 mod cycles;
+mod dns;
+mod joining;
+mod leaving;
 mod lifecycle;
 mod no_operator;
+mod partition;
 mod rescue;
 mod scale;
 mod self_check;
+mod storms;
+mod template;
+mod volumes;
 mod writes;
 
 use crate::scenario::Scenario;
 
+/// The main scenarios: what a user does, and what happens to every cluster.
+pub(crate) const MAIN: &[&[Scenario]] = &[
+    self_check::SCENARIOS,
+    create::SCENARIOS,
+    scale::SCENARIOS,
+    writes::SCENARIOS,
+    lifecycle::SCENARIOS,
+    rescue::SCENARIOS,
+    no_operator::SCENARIOS,
+    cycles::SCENARIOS,
+    bad_input::SCENARIOS,
+];
+
+/// The hard ones: what breaks at the worst moment.
+pub(crate) const HARD: &[&[Scenario]] = &[
+    joining::SCENARIOS,
+    leaving::SCENARIOS,
+    volumes::SCENARIOS,
+    partition::SCENARIOS,
+    storms::SCENARIOS,
+    template::SCENARIOS,
+    dns::SCENARIOS,
+    api_down::SCENARIOS,
+];
+
 /// All scenarios, in the order in which they are run.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    [
-        self_check::SCENARIOS,
-        create::SCENARIOS,
-        scale::SCENARIOS,
-        writes::SCENARIOS,
-        lifecycle::SCENARIOS,
-        rescue::SCENARIOS,
-        no_operator::SCENARIOS,
-        cycles::SCENARIOS,
-        bad_input::SCENARIOS,
-    ]
-    .into_iter()
-    .flatten()
+    MAIN.iter().chain(HARD).copied().flatten()
 }
 
 #[cfg(test)]

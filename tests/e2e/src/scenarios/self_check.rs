@@ -11,17 +11,26 @@ use crate::wait::{secs, until};
 use crate::writer::Writer;
 
 /// The scenarios of this file.
-pub(super) const SCENARIOS: &[Scenario] =
-    &[scenario!("self-check", "the harness and the bed's faults, on plain etcd without Muster", self_check)];
+pub(super) const SCENARIOS: &[Scenario] = &[scenario!(
+    "self-check",
+    "the harness and the bed's faults, on plain etcd without Muster",
+    self_check
+)];
 
 async fn self_check(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("plain");
     plain::create(cx, cluster.name(), 3).await?;
     let settled = cluster.converged(3, secs(120)).await?;
-    ensure!(judge::look(&cluster, 2).await.is_err(), "the judge takes 3 members for 2");
+    ensure!(
+        judge::look(&cluster, 2).await.is_err(),
+        "the judge takes 3 members for 2"
+    );
     cluster.put_data("first").await?;
     cluster.check_data("first").await?;
-    ensure!(cluster.check_data("never").await.is_err(), "data is found that was never written");
+    ensure!(
+        cluster.check_data("never").await.is_err(),
+        "data is found that was never written"
+    );
 
     let writer = Writer::start(&cluster).await?;
     let frozen = format!("{}/{} etcd", cx.namespace, cluster.seat(2));
@@ -37,7 +46,11 @@ async fn self_check(cx: &Ctx) -> Result<()> {
     cluster.converged(3, secs(60)).await?;
 
     let (one, others) = (cluster.seat(0), format!("{},{}", cluster.seat(1), cluster.seat(2)));
-    let cut = format!("pod:{0}/{one} pod:{0}/{1}", cx.namespace, others.replace(',', &format!(",{}/", cx.namespace)));
+    let cut = format!(
+        "pod:{0}/{one} pod:{0}/{1}",
+        cx.namespace,
+        others.replace(',', &format!(",{}/", cx.namespace))
+    );
     cx.fault_at_end(&format!("heal {cut}"));
     cx.fault(&format!("cut {cut}")).await?;
     until("the judge to miss a member that is cut off", secs(20), async || {
@@ -51,7 +64,8 @@ async fn self_check(cx: &Ctx) -> Result<()> {
     cx.fault(&format!("heal {cut}")).await?;
     cluster.converged(3, secs(60)).await?;
 
-    cx.fault(&format!("kill {}/{} etcd", cx.namespace, cluster.seat(1))).await?;
+    cx.fault(&format!("kill {}/{} etcd", cx.namespace, cluster.seat(1)))
+        .await?;
     until("the killed container to be started again", secs(60), async || {
         ensure!(cluster.pod(1).await?.restarts_of("etcd") > 0, "it was not");
         Ok(())
@@ -60,6 +74,10 @@ async fn self_check(cx: &Ctx) -> Result<()> {
     let after = cluster.converged(3, secs(60)).await?;
     ensure!(after == settled, "the members changed: {settled:?}, {after:?}");
     writer.finish(&cluster).await?;
-    ensure!(cx.watch.cluster_ids(cluster.name()) == [settled.cluster_id], "the sampler saw {:?}", cx.watch.cluster_ids(cluster.name()));
+    ensure!(
+        cx.watch.cluster_ids(cluster.name()) == [settled.cluster_id],
+        "the sampler saw {:?}",
+        cx.watch.cluster_ids(cluster.name())
+    );
     Ok(())
 }

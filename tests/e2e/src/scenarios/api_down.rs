@@ -1,0 +1,78 @@
+//! The API server is away for two minutes. etcd serves on; the step goes on
+//! when it is back.
+
+use anyhow::{Result, ensure};
+
+use crate::cluster::By;
+use crate::ctx::Ctx;
+use crate::scenario::{Scenario, scenario};
+use crate::wait::secs;
+use crate::writer::Writer;
+
+/// The scenarios of this file.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario!(
+        "api-down-create",
+        "the API server goes while a cluster of 3 is made",
+        create
+    )
+    .alone()
+    .within(600),
+    scenario!("api-down-grow", "the API server goes during 1→3", grow)
+        .alone()
+        .within(600),
+    scenario!("api-down-shrink", "the API server goes during 3→1", shrink)
+        .alone()
+        .within(600),
+];
+
+/// How long it is away.
+const AWAY: u64 = 120;
+
+async fn create(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    cluster.apply(3).await?;
+    tokio::time::sleep(secs(2)).await;
+    away(cx).await?;
+    let settled = cluster.converged(3, secs(180)).await?;
+    cluster.reported(&settled).await
+}
+
+async fn grow(cx: &Ctx) -> Result<()> {
+    resize(cx, 1, 3).await
+}
+
+async fn shrink(cx: &Ctx) -> Result<()> {
+    resize(cx, 3, 1).await
+}
+
+async fn resize(cx: &Ctx, from: u32, to: u32) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(from).await?;
+    let writer = Writer::start(&cluster).await?;
+    cluster.ask_size(to, By::Patch).await?;
+    away(cx).await?;
+    let after = cluster.converged(to, secs(180)).await?;
+    ensure!(
+        after.cluster_id == before.cluster_id,
+        "it is another cluster: {before:?}, {after:?}"
+    );
+    let report = writer.finish(&cluster).await?;
+    ensure!(
+        report.longest_gap < secs(10),
+        "no write for {} ms",
+        report.longest_gap.as_millis()
+    );
+    cluster.reported(&after).await
+}
+
+async fn away(cx: &Ctx) -> Result<()> {
+    cx.fault_at_end("api-up");
+    cx.watch.status_may_be_stale(true);
+    cx.fault("api-down").await?;
+    tokio::time::sleep(secs(AWAY)).await;
+    cx.fault("api-up").await?;
+    tokio::time::sleep(secs(10)).await;
+    cx.watch.status_may_be_stale(false);
+    Ok(())
+}
