@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bed::Bed;
 use crate::bench;
+use crate::churn;
 use crate::runner::{self, Plan};
 use crate::world::World;
 
@@ -25,6 +26,8 @@ enum Command {
     Run(Run),
     /// Measure the steps of scaling, beside the same pods without Muster.
     Bench(Bench),
+    /// Random scaling and faults under several clients, whose history is checked.
+    Churn(Churn),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +65,22 @@ struct Bench {
     /// How long a cluster at rest is watched, in seconds.
     #[arg(long, default_value_t = 60)]
     rest: u64,
+}
+
+#[derive(Debug, Args)]
+struct Churn {
+    /// How long scaling and faults go on.
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// The same seed makes the same schedule.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The etcd version.
+    #[arg(long, default_value = "pinned")]
+    etcd: String,
+    /// Keep the namespace.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Does what the command line says.
@@ -108,6 +127,24 @@ pub(crate) async fn run() -> Result<ExitCode> {
             )
             .await?;
             true
+        }
+        Command::Churn(churn) => {
+            let Churn {
+                minutes,
+                seed,
+                etcd,
+                keep,
+            } = churn;
+            churn::run(
+                world,
+                &churn::Plan {
+                    minutes,
+                    seed,
+                    etcd,
+                    keep,
+                },
+            )
+            .await?
         }
     };
     Ok(exit_code(good))

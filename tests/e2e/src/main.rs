@@ -17,6 +17,7 @@
 mod agent;
 mod bed;
 mod bench;
+mod churn;
 mod cli;
 mod cluster;
 mod ctx;

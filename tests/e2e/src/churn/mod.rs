@@ -1,0 +1,168 @@
+//! The churn run: several clients, random scaling and random faults. What the
+//! clients saw is written down, and checked by a program that knows nothing
+//! of Muster (tests/churn-check).
+//!
+//! ```text
+//!   seed ── schedule ── faults ──→ the cluster ←── clients ── history.jsonl ──┐
+//!                                       ↑                                     ├─ churn-check
+//!                                       └───────── watchers ── watch-*.jsonl ─┘
+//! ```
+
+mod clients;
+mod faults;
+mod history;
+mod schedule;
+mod watchers;
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use crate::cluster::Cluster;
+use crate::ctx::Ctx;
+use crate::evidence;
+use crate::namespace;
+use crate::sampler;
+use crate::wait::secs;
+use crate::world::World;
+
+use clients::Clients;
+use faults::Faults;
+use schedule::Schedule;
+use watchers::Watchers;
+
+/// What to do, and for how long.
+pub(crate) struct Plan {
+    /// How long scaling and faults go on.
+    pub(crate) minutes: f64,
+    /// What the schedule is made of: the same seed makes the same one.
+    pub(crate) seed: u64,
+    /// The etcd version.
+    pub(crate) etcd: String,
+    /// Keep the namespace.
+    pub(crate) keep: bool,
+}
+
+/// Runs the churn; whether all is well.
+pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
+    let world = Rc::new(world);
+    let version = world.versions.resolve(&plan.etcd)?;
+    world.guard.arm().await?;
+    let schedule = Schedule::new(plan.seed, Duration::from_secs_f64(plan.minutes * 60.0));
+    let cx = Ctx::new(Rc::clone(&world), "churn", &version);
+    let folder = world.bed.root().join("out/churn");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    std::fs::write(folder.join("schedule.txt"), schedule.to_string())?;
+    cx.step(format!(
+        "seed {}, {} events in {} min, etcd {version}",
+        plan.seed,
+        schedule.events.len(),
+        plan.minutes
+    ));
+
+    namespace::create(&cx).await?;
+    let sampler = tokio::task::spawn_local(sampler::run(
+        world.client.clone(),
+        cx.namespace.clone(),
+        Rc::clone(&cx.watch),
+    ));
+    // Operator and API server go away all the time: the status is behind by right.
+    cx.watch.status_may_be_stale(true);
+    let result = churn(&cx, &schedule, &folder).await;
+    sampler.abort();
+    let mut problems: Vec<_> = result.err().map(|error| format!("{error:#}")).into_iter().collect();
+    problems.extend(
+        cx.watch
+            .violations()
+            .into_iter()
+            .map(|what| format!("invariant: {what}")),
+    );
+    problems.extend(world.guard.check().await.err().map(|error| format!("{error:#}")));
+    if !problems.is_empty() {
+        println!("  evidence: {}", evidence::collect(&cx, &problems).await?.display());
+    }
+    problems.extend(cx.repair().await);
+    if !plan.keep {
+        namespace::remove(&cx).await?;
+    }
+    println!();
+    for line in cx.notes().iter().chain(&problems) {
+        println!("{line}");
+    }
+    let verdict = if problems.is_empty() { "passed" } else { "FAILED" };
+    println!("churn with seed {}: {verdict}", plan.seed);
+    Ok(problems.is_empty())
+}
+
+async fn churn(cx: &Ctx, schedule: &Schedule, folder: &Path) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let first = cluster.create(3).await?;
+    let start = Instant::now();
+    let watchers = Watchers::start(&cluster).await?;
+    let clients = Clients::start(&cluster, start, schedule.seed).await?;
+    let faults = Faults::default();
+    let size = play(&cluster, schedule, start, &faults).await?;
+    cx.step("no more faults");
+    for failure in cx.repair().await {
+        cx.step(failure);
+    }
+    let converged = cluster.converged(size, secs(300)).await;
+    let history = clients.finish().await?;
+    history.write(&folder.join("history.jsonl"))?;
+    watchers.finish(&cluster, folder).await?;
+    cx.note(history.summary());
+    cx.note(faults.summary());
+    let last = converged?;
+    anyhow::ensure!(
+        last.cluster_id == first.cluster_id,
+        "it is another cluster: {first:?}, {last:?}"
+    );
+    check(cx, folder).await
+}
+
+/// Carries out the schedule; returns the size that was asked for last.
+async fn play(cluster: &Cluster<'_>, schedule: &Schedule, start: Instant, faults: &Faults) -> Result<u32> {
+    let mut size = 3;
+    for event in &schedule.events {
+        tokio::time::sleep(event.at.saturating_sub(start.elapsed())).await;
+        if let Err(error) = faults.apply(cluster, &event.action, &mut size).await {
+            // A target may be gone, the API server away: the schedule goes on.
+            cluster.cx.step(format!("{}: {error:#}", event.action));
+        }
+    }
+    tokio::time::sleep(schedule.length.saturating_sub(start.elapsed())).await;
+    Ok(size)
+}
+
+/// Has the history judged by tests/churn-check.
+async fn check(cx: &Ctx, folder: &Path) -> Result<()> {
+    let source = cx.world.bed.root().join("tests/churn-check");
+    let program = cx.world.bed.root().join("out/churn-check");
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(&source)
+        .status();
+    anyhow::ensure!(
+        built.await.context("go build")?.success(),
+        "tests/churn-check could not be built"
+    );
+    let output = Command::new(&program)
+        .arg(folder)
+        .output()
+        .await
+        .context("churn-check")?;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        cx.note(line);
+    }
+    anyhow::ensure!(
+        output.status.success(),
+        "churn-check: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
