@@ -100,27 +100,53 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
 async fn churn(cx: &Ctx, schedule: &Schedule, folder: &Path) -> Result<()> {
     let cluster = cx.cluster("demo");
     let first = cluster.create(3).await?;
-    let start = Instant::now();
-    let watchers = Watchers::start(&cluster).await?;
-    let clients = Clients::start(&cluster, start, schedule.seed).await?;
+    let observation = Observation::start(&cluster, schedule.seed).await?;
     let faults = Faults::default();
-    let size = play(&cluster, schedule, start, &faults).await?;
+    let size = play(&cluster, schedule, observation.start, &faults).await?;
     cx.step("no more faults");
     for failure in cx.repair().await {
         cx.step(failure);
     }
     let converged = cluster.converged(size, secs(300)).await;
-    let history = clients.finish().await?;
-    history.write(&folder.join("history.jsonl"))?;
-    watchers.finish(&cluster, folder).await?;
-    cx.note(history.summary());
     cx.note(faults.summary());
+    let observed = observation.finish(&cluster, folder).await;
     let last = converged?;
     anyhow::ensure!(
         last.cluster_id == first.cluster_id,
         "it is another cluster: {first:?}, {last:?}"
     );
-    check(cx, folder).await
+    observed
+}
+
+/// Clients and watch streams at work.
+pub(crate) struct Observation {
+    start: Instant,
+    clients: Clients,
+    watchers: Watchers,
+}
+
+impl Observation {
+    /// Starts them on a cluster.
+    pub(crate) async fn start(cluster: &Cluster<'_>, seed: u64) -> Result<Self> {
+        let start = Instant::now();
+        let watchers = Watchers::start(cluster).await?;
+        let clients = Clients::start(cluster, start, seed).await?;
+        Ok(Self {
+            start,
+            clients,
+            watchers,
+        })
+    }
+
+    /// Stops them, writes down what they saw, and has it judged.
+    pub(crate) async fn finish(self, cluster: &Cluster<'_>, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let history = self.clients.finish().await?;
+        history.write(&folder.join("history.jsonl"))?;
+        cluster.cx.note(history.summary());
+        self.watchers.finish(cluster, folder).await?;
+        check(cluster.cx, folder).await
+    }
 }
 
 /// Carries out the schedule; returns the size that was asked for last.

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::churn::Observation;
 use crate::ctx::Ctx;
 use crate::judge;
 use crate::plain;
@@ -32,7 +33,7 @@ async fn self_check(cx: &Ctx) -> Result<()> {
         "data is found that was never written"
     );
 
-    let writer = Writer::start(&cluster).await?;
+    let observation = Observation::start(&cluster, 1).await?;
     let frozen = format!("{}/{} etcd", cx.namespace, cluster.seat(2));
     cx.fault_at_end(&format!("cont {frozen}"));
     cx.fault(&format!("stop {frozen}")).await?;
@@ -73,6 +74,10 @@ async fn self_check(cx: &Ctx) -> Result<()> {
     .await?;
     let after = cluster.converged(3, secs(60)).await?;
     ensure!(after == settled, "the members changed: {settled:?}, {after:?}");
+    observation
+        .finish(&cluster, &cx.world.bed.root().join("out/self-check"))
+        .await?;
+    let writer = Writer::start(&cluster).await?;
     writer.finish(&cluster).await?;
     ensure!(
         cx.watch.cluster_ids(cluster.name()) == [settled.cluster_id],
