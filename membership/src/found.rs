@@ -37,7 +37,8 @@ pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
         .as_ref()
         .filter(|(_, seat, volume)| *seat == o.me.seat && *volume == o.me.volume);
     match (birth.phase, founder_here) {
-        (BirthPhase::Unclaimed, _) => found(o, birth, birth.no_older_volumes, now),
+        // The attestation is about the time before the cluster that was given up.
+        (BirthPhase::Unclaimed, _) => found(o, birth, birth.no_older_volumes && birth.abandoned.is_none(), now),
         _ if given_up => found(o, birth, false, now),
         (BirthPhase::Claimed, Some((token, ..))) if o.disk.join.is_none() => Draft::act(
             Phase::Founding,
@@ -87,6 +88,18 @@ fn found(o: &Observed, birth: &Birth, attested: bool, now: Time) -> Draft {
             .reading([Need::Birth, Need::StatusCluster]);
         }
         Freshness::Fresh(_) => {}
+    }
+    // What this volume itself remembers of a cluster: the record must have been lost and made anew.
+    let bound = o.disk.join.or(o.disk.tombstone).map(|identity| identity.cluster);
+    if let Some(known) = bound.filter(|known| birth.abandoned != Some(*known)) {
+        return Draft::wait(
+            Phase::Refused,
+            format!(
+                "this volume was registered in cluster {known}, but the birth record is unclaimed: a second cluster is not founded; restore the record, or give the old cluster up by setting abandoned={known} in it"
+            ),
+            REST,
+        )
+        .reading([Need::Birth]);
     }
     if let Err(why) = nobody_has_data(o, wanted, attested, now) {
         return hold(&why).reading([Need::Peers]);

@@ -103,12 +103,16 @@ fn busy(why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
     Draft::wait(Phase::Voter, format!("serves; {why}"), RETRY).reading(needs)
 }
 
-/// Due: a member of an unwanted seat, or a learner.
+/// Due: a member of an unwanted seat, or a learner. A learner that is of no seat is a person's business.
 fn something_is_due(o: &Observed) -> bool {
     let (Some(Workload::Wants(wanted)), Some(list)) = (o.hint, &o.local_list) else {
         return false;
     };
-    wanted.0 > 0 && list.members.values().any(|m| m.learner || unwanted(m, wanted))
+    wanted.0 > 0
+        && list
+            .members
+            .values()
+            .any(|m| m.seat.is_some() && (m.learner || unwanted(m, wanted)))
 }
 
 fn unwanted(member: &Member, wanted: Wanted) -> bool {
@@ -270,7 +274,7 @@ impl Scene<'_> {
             let watch = m.learners.get(id)?;
             let stuck = !self.live.answering.contains(id) || (another_waits && !self.is_ready(*id));
             let tried = self.now.since(watch.since) >= patience(m, member.seat, *id);
-            (stuck && tried && !self.is_unwanted(member)).then(|| (*id, member.label()))
+            (stuck && tried && member.seat.is_some() && !self.is_unwanted(member)).then(|| (*id, member.label()))
         })?;
         Some(match guard::may_remove(self.list, &self.live, self.wanted, id) {
             Ok(()) => Ok((

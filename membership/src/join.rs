@@ -146,8 +146,16 @@ fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
 /// volume (with the same leader etcd panics; after a leader change it accepts, and loses data).
 fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, now: Time) -> Draft {
     let again = [Need::Peers, Need::List(Some(list.cluster))];
-    if o.peers.fresh(now).is_none() {
-        return Draft::look(again);
+    match o.peers.check(now) {
+        Freshness::Stale => return Draft::look(again),
+        Freshness::Failed => {
+            return wait(
+                format!("this seat's member {old} has lost its volume; who else answers is not known"),
+                RETRY,
+            )
+            .reading(again);
+        }
+        Freshness::Fresh(_) => {}
     }
     match guard::may_remove(list, &o.live(list.cluster, now), wanted, old) {
         Ok(()) => Draft::act(

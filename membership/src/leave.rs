@@ -140,7 +140,9 @@ fn goes_first(list: &MemberList, live: &Live, wanted: Wanted, o: &Observed, me: 
 fn successor(o: &Observed, status: &EtcdStatus, list: &MemberList, wanted: Wanted, now: Time) -> Option<MemberId> {
     let cluster = status.identity.cluster;
     let me = status.identity.member;
-    list.voters()
+    let ours = Some(list).filter(|list| list.cluster == cluster);
+    ours.into_iter()
+        .flat_map(MemberList::voters)
         .filter(|(id, m)| **id != me && m.seat.is_some_and(|s| wanted.wants(s)))
         .filter_map(|(id, _)| o.status_of(crate::observed::Identity { member: *id, cluster }, now))
         .filter(|s| !s.learner && !is_ending(o, list, s.identity.member, now))

@@ -1,0 +1,123 @@
+//! Properties of the core over arbitrary observations, coherent or not.
+//!
+//! `rules` states the invariants once more, without the core's own guards: what must have been seen,
+//! lately, for each action to be right. `arbitrary` makes the observations.
+
+mod arbitrary;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arbitrary::{NOW, observed};
+use muster_membership::limits::READ;
+use muster_membership::*;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+
+proptest! {
+    #![proptest_config(Config { cases: 20_000, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() })]
+
+    #[test]
+    fn every_action_rests_on_what_was_seen(o in observed(), m in arbitrary::memory()) {
+        let decision = decide(&o, &m, NOW);
+        if let Err(why) = rules::check(&o, &m, &decision) {
+            return Err(TestCaseError::fail(format!("{why}\n{decision:#?}")));
+        }
+    }
+
+    #[test]
+    fn the_same_observation_gives_the_same_decision(o in observed(), m in arbitrary::memory()) {
+        prop_assert_eq!(decide(&o, &m, NOW), decide(&o.clone(), &m.clone(), NOW));
+    }
+
+    #[test]
+    fn what_is_not_known_moves_nothing(o in observed(), m in arbitrary::memory(), how in 0..3u8, at in 0..4_000u64) {
+        let decision = decide(&arbitrary::blinded(&o, how, at), &m, NOW);
+        for action in &decision.actions {
+            let harmless = matches!(
+                action,
+                Action::Start(StartPlan::Resume)
+                    | Action::NoteWal
+                    | Action::PruneArchives
+                    | Action::ReleaseHook { .. }
+                    | Action::Archive(ArchiveReason::LostWal)
+            );
+            prop_assert!(harmless, "{action:?} although nothing is known\n{decision:#?}");
+        }
+    }
+
+    #[test]
+    fn a_decision_goes_on_and_says_why(o in observed(), m in arbitrary::memory()) {
+        let decision = decide(&o, &m, NOW);
+        prop_assert!(!decision.why.contains('\n'));
+        match decision.phase {
+            None => prop_assert!(!decision.needs.is_empty(), "a look at nothing"),
+            Some(_) => {
+                prop_assert!(!decision.why.is_empty());
+                prop_assert!(decision.next_check > NOW || !decision.needs.is_empty(), "a busy loop: {decision:#?}");
+                prop_assert!(decision.next_check.since(NOW) <= 1_000, "sleeps too long: {decision:#?}");
+            }
+        }
+    }
+
+    /// Needs are answered, or fail, within the time that the shell has for them. Then they are not asked again
+    /// before something is decided.
+    #[test]
+    fn a_look_never_loops(
+        o in observed(),
+        answers in proptest::collection::vec(observed(), 6),
+        fails in any::<u8>(),
+        takes in 0..=READ / 4,
+        m in arbitrary::memory(),
+    ) {
+        let (mut o, mut m, mut now) = (o, m, NOW);
+        let mut answered = BTreeSet::new();
+        for (round, answer) in answers.iter().enumerate() {
+            let decision = decide(&o, &m, now);
+            if decision.phase.is_some() {
+                return Ok(());
+            }
+            prop_assert!(!decision.needs.is_subset(&answered), "asks once more for {:?}", decision.needs);
+            for need in &decision.needs {
+                arbitrary::answer(&mut o, answer, *need, now, fails >> round & 1 == 1);
+                answered.insert(*need);
+            }
+            m = decision.memory;
+            now = now.after(takes);
+            arbitrary::refresh_own(&mut o, now);
+        }
+        prop_assert!(decide(&o, &m, now).phase.is_some(), "six looks, and nothing decided");
+    }
+
+    #[test]
+    fn there_is_a_decision_for_absurd_times(
+        o in observed(),
+        m in arbitrary::memory(),
+        now in prop_oneof![Just(0), Just(1), Just(u64::MAX), any::<u64>()],
+        times in proptest::collection::vec(any::<u64>(), 8),
+    ) {
+        let mut o = o;
+        arbitrary::retime(&mut o, &times);
+        let _ = decide(&o, &m, Time(now));
+        let again = decide(&o, &Memory { leaving_since: Some(Time(times[0])), ..m }, Time(now));
+        let _ = decide(&o, &again.memory, Time(times[1]));
+    }
+}
+
+/// The properties above would hold of a core that never does anything.
+#[test]
+fn the_observations_reach_every_action() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = (observed(), arbitrary::memory());
+    let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for _ in 0..30_000 {
+        let (o, m) = strategy.new_tree(&mut runner).unwrap().current();
+        for action in decide(&o, &m, NOW).actions {
+            *seen.entry(rules::name(&action)).or_default() += 1;
+        }
+    }
+    println!("{seen:#?}");
+    let missing: Vec<_> = rules::NAMES.iter().filter(|name| !seen.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "never decided: {missing:?}; decided: {seen:?}");
+}
