@@ -16,7 +16,7 @@ use crate::wait::{secs, until};
 /// How long one write may take before it is tried again on a new connection.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// The pause between two writes.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// A writer at work.
 pub(crate) struct Writer {

@@ -34,8 +34,11 @@ struct Change {
 pub(super) struct Watchers {
     address: String,
     first: i64,
-    streams: Vec<(Rc<RefCell<Vec<Change>>>, JoinHandle<()>)>,
+    streams: Vec<(Seen, JoinHandle<()>)>,
 }
+
+/// What a stream has seen so far.
+type Seen = Rc<RefCell<Vec<Change>>>;
 
 impl Watchers {
     /// Opens the streams.
@@ -106,7 +109,7 @@ async fn revision(address: &str) -> Result<i64> {
     Ok(answer.header().context("an answer without a header")?.revision())
 }
 
-async fn watch_on(address: String, first: i64, seen: Rc<RefCell<Vec<Change>>>) {
+async fn watch_on(address: String, first: i64, seen: Seen) {
     loop {
         let next = seen.borrow().last().map_or(first, |change| change.revision + 1);
         // Every stream ends one day; the next one begins where it ended.
