@@ -175,10 +175,11 @@ pub struct Scheduling {
     /// Taints that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
-    /// Affinities of the pods.
+    /// Affinities of the pods. Default: apart from each other's zones where
+    /// possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How the pods spread. Default: over nodes and zones where possible.
+    /// How the pods spread. Default: over nodes where possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The pods' priority class.

@@ -47,7 +47,7 @@ pub struct Settings {
     #[arg(long, env = "MUSTER_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
     /// What is logged: a level, or directives such as muster_operator=debug.
-    #[arg(long, env = "MUSTER_LOG", default_value = "info")]
+    #[arg(long, env = "MUSTER_LOG", default_value = "info,kube_runtime=warn")]
     pub log: String,
     /// How it is logged.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t)]

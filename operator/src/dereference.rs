@@ -1,7 +1,7 @@
 //! Reads what a reconciliation depends on, from the API server alone.
 
 use futures::TryFutureExt;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -23,6 +23,8 @@ pub struct Observed {
     pub pods: Vec<PodView>,
     /// Its volume claims; read only when they matter.
     pub claims: Vec<ClaimView>,
+    /// What its pods were made from, if they have outlived their StatefulSet.
+    pub revision: Option<ControllerRevision>,
 }
 
 /// A pod of the cluster.
@@ -88,12 +90,21 @@ pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result
     } else {
         Vec::new()
     };
+    let revision = match (&set, pods.iter().find_map(|pod| pod.revision.clone())) {
+        (None, Some(revision)) => {
+            let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+            let found = revisions.get_opt(&revision).await;
+            found.map_err(Error::reading("pods' revision"))?
+        }
+        _ => None,
+    };
     Ok(Some(Observed {
         cluster,
         set,
         record,
         pods,
         claims,
+        revision,
     }))
 }
 

@@ -8,7 +8,7 @@ use crate::foreign::Blocked;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something could not be read.
-    #[error("cannot read the {what}: {source}")]
+    #[error("cannot read the {what}: {}", said(source))]
     Read {
         /// What.
         what: &'static str,
@@ -16,7 +16,7 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// Something could not be written.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {}", said(source))]
     Write {
         /// What.
         what: String,
@@ -79,6 +79,14 @@ impl Error {
             },
             Self::Blocked(_) => None,
         }
+    }
+}
+
+/// What an error says to a person: the API server's own words, if it answered.
+pub fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -13,6 +13,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
+use crate::error::said;
+
 /// The Lease's name.
 pub const NAME: &str = "muster-operator";
 
@@ -54,7 +56,7 @@ impl Candidate {
             match self.attempt().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "cannot take the Lease yet"),
+                Err(error) => tracing::warn!(error = said(&error), "cannot take the Lease yet"),
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -68,7 +70,7 @@ impl Candidate {
             match tokio::time::timeout(LOOK * 2, self.attempt()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => return,
-                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the Lease"),
+                Ok(Err(error)) => tracing::warn!(error = said(&error), "cannot renew the Lease"),
                 Err(_) => tracing::warn!("the API server does not answer in time to renew the Lease"),
             }
             if renewed.elapsed() > DURATION {

@@ -31,4 +31,5 @@ pub mod run;
 pub mod situation;
 pub mod sizing;
 pub mod status;
+pub mod template;
 pub mod validate;

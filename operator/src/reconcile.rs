@@ -1,11 +1,10 @@
 //! One reconciliation of one cluster.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::TryFutureExt;
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -18,10 +17,10 @@ use muster_api::status::EtcdClusterStatus;
 use muster_api::version::Version;
 
 use crate::apply::{Applied, Prepared, RecordWrite, SetWrite, Target};
-use crate::build::stateful_set::{self as built, POD_PLAN, VERSION};
-use crate::build::{self, Template, birth_record};
+use crate::build::stateful_set::{self as built, VERSION};
+use crate::build::{self, birth_record};
 use crate::dereference::{Observed, PodView, dereference};
-use crate::error::{Error, named};
+use crate::error::{Error, named, said};
 use crate::foreign::{self, Blocked};
 use crate::founding::{self, Circumstances, RecordStep};
 use crate::health::Evidence;
@@ -31,7 +30,7 @@ use crate::rollout::Rollout;
 use crate::sizing::{self, Plan, Step};
 use crate::status::{self, Outcome};
 use crate::validate::{self, ValidatedCluster};
-use crate::{leftovers, notices, situation};
+use crate::{leftovers, notices, situation, template};
 
 /// A reconciliation without a cause, in case a change was missed.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -54,52 +53,64 @@ pub struct Context {
     pub vitals: std::sync::Arc<Vitals>,
     /// Failures in a row.
     pub failures: Failures,
-    /// The generation for which a cluster's surroundings are known to be there.
-    pub surrounded: Mutex<BTreeMap<String, (String, i64)>>,
+    /// What is known to be there, by cluster.
+    pub surrounded: Mutex<BTreeMap<String, Surrounded>>,
+}
+
+/// When a cluster's surroundings were last written.
+#[derive(Debug, Clone)]
+pub struct Surrounded {
+    uid: String,
+    written: Instant,
+    disturbed: bool,
 }
 
 impl Context {
     /// Something around the cluster's StatefulSet changed.
     pub fn disturbed(&self, cluster: &str) {
-        self.surrounded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(cluster);
+        if let Some(known) = self.lock_surrounded().get_mut(cluster) {
+            known.disturbed = true;
+        }
     }
 
-    fn is_surrounded(&self, cluster: &EtcdCluster) -> bool {
-        let surrounded = self.surrounded.lock().unwrap_or_else(PoisonError::into_inner);
-        surrounded.get(&named(cluster)) == Some(&version_of(cluster))
+    /// Nothing is known any more.
+    fn forget(&self, cluster: &EtcdCluster) {
+        self.lock_surrounded().remove(&named(cluster));
     }
 
-    fn surround(&self, cluster: &EtcdCluster) {
-        self.surrounded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(named(cluster), version_of(cluster));
+    /// What is known, unless that was long ago or of another cluster.
+    fn surrounded(&self, cluster: &EtcdCluster) -> Option<Surrounded> {
+        let known = self.lock_surrounded().get(&named(cluster)).cloned();
+        known.filter(|known| Some(&known.uid) == cluster.uid().as_ref() && known.written.elapsed() < RESYNC)
+    }
+
+    fn remember(&self, cluster: &EtcdCluster) {
+        let known = Surrounded {
+            uid: cluster.uid().unwrap_or_default(),
+            written: Instant::now(),
+            disturbed: false,
+        };
+        self.lock_surrounded().insert(named(cluster), known);
+    }
+
+    fn lock_surrounded(&self) -> MutexGuard<'_, BTreeMap<String, Surrounded>> {
+        self.surrounded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn publish(&self, cluster: &EtcdCluster, events: Vec<Event>) {
         for event in events {
             if let Err(error) = self.recorder.publish(&event, &cluster.object_ref(&())).await {
-                tracing::debug!(%error, "cannot publish an event");
+                tracing::debug!(error = said(&error), "cannot publish an event");
             }
         }
     }
-}
-
-fn version_of(cluster: &EtcdCluster) -> (String, i64) {
-    (
-        cluster.uid().unwrap_or_default(),
-        cluster.meta().generation.unwrap_or_default(),
-    )
 }
 
 /// Brings a cluster one step closer to its spec.
 pub async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Action, Error> {
     let namespace = cluster.namespace().unwrap_or_default();
     let Some(observed) = dereference(&context.client, &namespace, &cluster.name_any()).await? else {
-        context.disturbed(&named(cluster));
+        context.forget(cluster);
         return Ok(Action::await_change());
     };
     let valid = match validate::stored(&observed.cluster, running_version(&observed)) {
@@ -115,12 +126,12 @@ pub async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Actio
                 Blocked::Foreign { .. } => ("Blocked", FOREIGN),
                 Blocked::Predecessor { .. } => ("Waiting", PREDECESSOR),
             };
-            context.disturbed(&named(&observed.cluster));
+            context.forget(&observed.cluster);
             stall(context, &observed, summary, blocked.reason(), format!("{blocked}.")).await?;
             Ok(Action::requeue(again))
         }
         Err(error) => {
-            context.disturbed(&named(&observed.cluster));
+            context.forget(&observed.cluster);
             if error.refused().is_some() {
                 stall(context, &observed, "Refused", "RefusedByKubernetes", error.to_string()).await?;
             }
@@ -156,7 +167,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
     let surrounds = prepared.surroundings.is_some();
     if surrounds {
         // Before the writes, so that a change meanwhile is not forgotten.
-        context.surround(&observed.cluster);
+        context.remember(&observed.cluster);
     }
     let applied = target.apply(prepared).await?;
     if applied.written() {
@@ -210,13 +221,15 @@ fn prepare(
     record: &RecordStep,
     plan: &Plan,
 ) -> Prepared {
-    let surroundings = (!context.is_surrounded(&observed.cluster)).then(|| build::surroundings(valid));
+    let known = context.surrounded(&observed.cluster);
+    let missing = known.as_ref().is_none_or(|known| known.disturbed);
+    let surroundings = missing.then(|| build::surroundings(valid));
     let live = observed.set.as_ref();
-    let kept = live.and_then(|live| kept_template(live, valid, plan));
+    let kept = template::kept(observed, valid, plan);
     let template = kept.unwrap_or_else(|| build::template(valid, &context.agent_image));
     let mut wanted = build::stateful_set(valid, plan, template);
     let set = match live {
-        Some(live) if surroundings.is_none() && built::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
+        Some(live) if known.is_some() && built::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
         live => {
             // Somebody who scales it meanwhile is not overwritten unseen.
             wanted.metadata.resource_version = live.and_then(ResourceExt::resource_version);
@@ -233,27 +246,6 @@ fn prepare(
         record,
         set,
     }
-}
-
-/// The template that stays: one that was built from the same pod plan, so that
-/// a new release of the operator restarts nothing, and any template while the
-/// size changes, so that both never change in one write.
-fn kept_template(live: &StatefulSet, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
-    let annotation = |key: &str| live.annotations().get(key).cloned();
-    let fingerprint = annotation(POD_PLAN)?;
-    let resizes = situation::replicas(live) != plan.replicas || situation::shrink(live) != plan.shrink;
-    let same_plan = fingerprint == valid.pods.fingerprint();
-    let version = if same_plan {
-        valid.version.to_string()
-    } else {
-        annotation(VERSION)?
-    };
-    let pod = live.spec.as_ref()?.template.clone();
-    (same_plan || resizes).then_some(Template {
-        pod,
-        fingerprint,
-        version,
-    })
 }
 
 fn rollout<'a>(
@@ -359,10 +351,15 @@ async fn announce(context: &Context, observed: &Observed, plan: &Plan) {
     if events.is_empty() {
         return;
     }
-    context.vitals.metrics.sized(plan.step.name());
+    let step = if plan.adopt.is_some() {
+        "SizeAdopted"
+    } else {
+        plan.step.name()
+    };
+    context.vitals.metrics.sized(step);
     tracing::info!(
         cluster = named(&observed.cluster),
-        step = plan.step.name(),
+        step,
         replicas = plan.replicas,
         "{}",
         plan.why

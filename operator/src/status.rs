@@ -181,6 +181,7 @@ mod tests {
             record: None,
             pods: (0..3).map(pod).collect(),
             claims: Vec::new(),
+            revision: None,
         }
     }
 

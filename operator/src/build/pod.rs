@@ -2,11 +2,12 @@
 //! started through the launcher that the agent has put in place.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapProjection, Container, ContainerPort, DownwardAPIProjection, DownwardAPIVolumeFile,
-    EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler,
-    ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
-    ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccountTokenProjection, TopologySpreadConstraint,
-    Volume, VolumeMount, VolumeProjection,
+    Affinity, Capabilities, ConfigMapProjection, Container, ContainerPort, DownwardAPIProjection,
+    DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, HTTPGetAction, KeyToPath, Lifecycle,
+    LifecycleHandler, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec,
+    PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile, SecurityContext,
+    ServiceAccountTokenProjection, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -47,7 +48,7 @@ pub fn template(cluster: &ValidatedCluster, agent_image: &str) -> PodTemplateSpe
 fn spec(cluster: &ValidatedCluster, agent_image: &str) -> PodSpec {
     let scheduling = cluster.pods.scheduling.clone();
     let spread = match scheduling.topology_spread_constraints {
-        none if none.is_empty() => default_spread(cluster),
+        none if none.is_empty() => vec![default_spread(cluster)],
         some => some,
     };
     PodSpec {
@@ -73,7 +74,7 @@ fn spec(cluster: &ValidatedCluster, agent_image: &str) -> PodSpec {
         topology_spread_constraints: Some(spread),
         node_selector: (!scheduling.node_selector.is_empty()).then_some(scheduling.node_selector),
         tolerations: (!scheduling.tolerations.is_empty()).then_some(scheduling.tolerations),
-        affinity: scheduling.affinity,
+        affinity: scheduling.affinity.or_else(|| Some(default_affinity(cluster))),
         priority_class_name: scheduling.priority_class_name,
         ..PodSpec::default()
     }
@@ -214,17 +215,35 @@ fn credentials() -> ProjectedVolumeSource {
     }
 }
 
-/// Over nodes and zones, where there are enough of them.
-fn default_spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
-    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-        .map(|key| TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: key.into(),
-            when_unsatisfiable: "ScheduleAnyway".into(),
+/// Over nodes, where there are enough of them.
+fn default_spread(cluster: &ValidatedCluster) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(selector(cluster)),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+/// Over zones, where nodes name one. A spread constraint would not do: it does
+/// not count nodes that lack any of its labels, and then spreads over nothing.
+fn default_affinity(cluster: &ValidatedCluster) -> Affinity {
+    let other_zone = WeightedPodAffinityTerm {
+        weight: 100,
+        pod_affinity_term: PodAffinityTerm {
+            topology_key: "topology.kubernetes.io/zone".into(),
             label_selector: Some(selector(cluster)),
-            ..TopologySpreadConstraint::default()
-        })
-        .into()
+            ..PodAffinityTerm::default()
+        },
+    };
+    Affinity {
+        pod_anti_affinity: Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![other_zone]),
+            ..PodAntiAffinity::default()
+        }),
+        ..Affinity::default()
+    }
 }
 
 fn confined() -> SecurityContext {

@@ -30,9 +30,12 @@ const ANNOTATIONS: &[&str] = &[APPLIED_REPLICAS, APPLIED_SIZE, SHRINK, POD_PLAN,
 /// Whether a StatefulSet already says what another one would. Its template is
 /// compared by what it was built from.
 pub fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
-    let replicas = |set: &StatefulSet| set.spec.as_ref().and_then(|spec| spec.replicas);
+    let spec = |set: &StatefulSet| {
+        let spec = set.spec.as_ref();
+        spec.map(|spec| (spec.replicas, spec.persistent_volume_claim_retention_policy.clone()))
+    };
     let annotation = |key: &&str| live.annotations().get(*key) == wanted.annotations().get(*key);
-    replicas(live) == replicas(wanted) && ANNOTATIONS.iter().all(annotation)
+    spec(live) == spec(wanted) && ANNOTATIONS.iter().all(annotation)
 }
 
 /// Builds the StatefulSet.
@@ -105,5 +108,92 @@ fn claim_template(claim: &ClaimPlan) -> PersistentVolumeClaim {
             ..PersistentVolumeClaimSpec::default()
         }),
         ..PersistentVolumeClaim::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use muster_api::cluster::EtcdClusterSpec;
+    use muster_api::workload::Shrink;
+
+    use super::*;
+    use crate::build;
+    use crate::sizing::Step;
+
+    fn plan(replicas: u32, shrink: Option<Shrink>) -> Plan {
+        Plan {
+            step: Step::Keep,
+            adopt: None,
+            size: replicas,
+            replicas,
+            shrink,
+            why: String::new(),
+        }
+    }
+
+    fn set(plan: &Plan, change: impl FnOnce(&mut EtcdClusterSpec)) -> StatefulSet {
+        let mut spec = EtcdClusterSpec::of_size(3);
+        change(&mut spec);
+        let valid = crate::validate::spec("db", &spec).unwrap();
+        let cluster = ValidatedCluster {
+            owner: Some(OwnerReference::default()),
+            ..valid
+        };
+        build::stateful_set(&cluster, plan, build::template(&cluster, "agent:1"))
+    }
+
+    #[test]
+    fn a_stateful_set_says_what_was_applied_and_what_shrinks() {
+        let set = set(&plan(5, Shrink::new(5, 3)), |_| ());
+        assert_eq!(set.annotations()[APPLIED_REPLICAS], "5");
+        assert_eq!(set.annotations()[SHRINK], "5->3");
+        assert_eq!(set.spec.unwrap().replicas, Some(5));
+    }
+
+    #[test]
+    fn differences_that_need_a_write_are_seen() {
+        let live = set(&plan(3, None), |_| ());
+        assert!(same(
+            &live,
+            &set(&plan(3, None), |spec| spec.storage.when_scaled = Retention::Delete)
+        ));
+        assert!(!same(&live, &set(&plan(5, None), |_| ())));
+        assert!(!same(&live, &set(&plan(3, Shrink::new(3, 1)), |_| ())));
+        assert!(!same(
+            &live,
+            &set(&plan(3, None), |spec| spec.version = "3.5.21".into())
+        ));
+        assert!(!same(
+            &live,
+            &set(&plan(3, None), |spec| spec.storage.retention = Retention::Delete)
+        ));
+    }
+
+    #[test]
+    fn scaling_never_deletes_volumes() {
+        for retention in [Retention::Retain, Retention::Delete] {
+            let set = set(&plan(3, None), |spec| {
+                spec.storage.retention = retention;
+                spec.storage.when_scaled = Retention::Delete;
+            });
+            let policy = set.spec.unwrap().persistent_volume_claim_retention_policy.unwrap();
+            assert_eq!(policy.when_scaled.as_deref(), Some("Retain"));
+            assert_eq!(policy.when_deleted, Some(format!("{retention:?}")));
+        }
+    }
+
+    #[test]
+    fn ephemeral_storage_needs_no_claims() {
+        let spec = set(&plan(3, None), |spec| spec.storage.ephemeral = Some(Default::default()))
+            .spec
+            .unwrap();
+        assert!(spec.volume_claim_templates.is_none());
+        let volumes = spec.template.spec.unwrap().volumes.unwrap();
+        assert!(
+            volumes
+                .iter()
+                .any(|volume| volume.name == CLAIM_TEMPLATE && volume.empty_dir.is_some())
+        );
     }
 }

@@ -193,6 +193,7 @@ fn cluster_rules() -> Vec<PolicyRule> {
         // Setting an owner that blocks deletion needs this where that is enforced.
         rule(GROUP, &["etcdclusters/finalizers"], &["update"]),
         rule("apps", &["statefulsets"], OWN),
+        rule("apps", &["controllerrevisions"], &["get"]),
         rule("", &["services", "serviceaccounts", "configmaps"], OWN),
         rule("policy", &["poddisruptionbudgets"], OWN),
         rule("rbac.authorization.k8s.io", &["roles", "rolebindings"], OWN),
