@@ -87,14 +87,7 @@ impl Target<'_> {
     /// Writes everything, in the order in which pods will need it.
     pub async fn apply(&self, prepared: Prepared) -> Result<Applied, Error> {
         if let Some(objects) = &prepared.surroundings {
-            futures::try_join!(
-                self.own(&objects.account),
-                self.own(&objects.role),
-                self.own(&objects.binding),
-                self.own(&objects.peers),
-                self.own(&objects.clients),
-                self.own(&objects.budget),
-            )?;
+            self.surround(objects).await?;
         }
         self.write_record(prepared.record).await?;
         match prepared.set {
@@ -163,26 +156,43 @@ impl Target<'_> {
         }
     }
 
-    /// Applies an object, unless one of its name belongs to somebody else.
-    async fn own<K>(&self, object: &K) -> Result<(), Error>
+    /// Applies what surrounds the StatefulSet, or nothing if anything of those
+    /// names belongs to somebody else.
+    async fn surround(&self, objects: &Surroundings) -> Result<(), Error> {
+        futures::try_join!(
+            self.check(&objects.account),
+            self.check(&objects.role),
+            self.check(&objects.binding),
+            self.check(&objects.peers),
+            self.check(&objects.clients),
+            self.check(&objects.budget),
+        )?;
+        futures::try_join!(
+            self.server_side_apply(&objects.account),
+            self.server_side_apply(&objects.role),
+            self.server_side_apply(&objects.binding),
+            self.server_side_apply(&objects.peers),
+            self.server_side_apply(&objects.clients),
+            self.server_side_apply(&objects.budget),
+        )?;
+        Ok(())
+    }
+
+    /// Refuses a name that an object of somebody else has.
+    async fn check<K>(&self, object: &K) -> Result<(), Error>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + KindName
+        K: k8s_openapi::Resource
+            + Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + Debug
-            + DeserializeOwned
-            + Serialize,
+            + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-        let existing = api
-            .get_metadata_opt(&object.name_any())
-            .await
-            .map_err(Error::reading(K::KIND_NAME))?;
-        if let Some(existing) = existing {
-            foreign::check(K::KIND_NAME, &existing.metadata, self.owner_uid)?;
+        let existing = api.get_metadata_opt(&object.name_any()).await;
+        match existing.map_err(Error::reading(K::KIND))? {
+            Some(existing) => Ok(foreign::check(K::KIND, &existing.metadata, self.owner_uid)?),
+            None => Ok(()),
         }
-        self.server_side_apply(object).await?;
-        Ok(())
     }
 
     async fn server_side_apply<K>(&self, object: &K) -> Result<K, Error>
@@ -200,13 +210,4 @@ impl Target<'_> {
         .map_err(Error::writing(what))
         .await
     }
-}
-
-/// A kind's name, known at compile time.
-trait KindName {
-    const KIND_NAME: &'static str;
-}
-
-impl<K: k8s_openapi::Resource> KindName for K {
-    const KIND_NAME: &'static str = K::KIND;
 }

@@ -28,7 +28,7 @@ use crate::http::Vitals;
 use crate::retry::Failures;
 use crate::rollout::Rollout;
 use crate::sizing::{self, Plan, Step};
-use crate::status::{self, Outcome};
+use crate::status::{self, Obstacle, Outcome};
 use crate::validate::{self, ValidatedCluster};
 use crate::{leftovers, notices, situation, template};
 
@@ -37,7 +37,7 @@ const RESYNC: Duration = Duration::from_secs(600);
 /// How soon to look again for an object that is being deleted.
 const PREDECESSOR: Duration = Duration::from_millis(500);
 /// How soon to look again for an object of somebody else.
-const FOREIGN: Duration = Duration::from_secs(10);
+const FOREIGN: Duration = Duration::from_secs(5);
 /// How soon to ask again for an eviction that was refused.
 const EVICTION: Duration = Duration::from_secs(2);
 
@@ -63,6 +63,7 @@ pub struct Surrounded {
     uid: String,
     written: Instant,
     disturbed: bool,
+    complete: bool,
 }
 
 impl Context {
@@ -89,8 +90,16 @@ impl Context {
             uid: cluster.uid().unwrap_or_default(),
             written: Instant::now(),
             disturbed: false,
+            complete: self.surrounded(cluster).is_some_and(|known| known.complete),
         };
         self.lock_surrounded().insert(named(cluster), known);
+    }
+
+    /// The StatefulSet was written as well, whole.
+    fn complete(&self, cluster: &EtcdCluster) {
+        if let Some(known) = self.lock_surrounded().get_mut(&named(cluster)) {
+            known.complete = true;
+        }
     }
 
     fn lock_surrounded(&self) -> MutexGuard<'_, BTreeMap<String, Surrounded>> {
@@ -116,24 +125,57 @@ pub async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Actio
     let valid = match validate::stored(&observed.cluster, running_version(&observed)) {
         Ok(valid) => valid,
         Err(invalid) => {
-            stall(context, &observed, "Invalid", "InvalidSpec", invalid.to_string()).await?;
+            let stalled = Outcome::Stalled(Obstacle {
+                summary: "Invalid",
+                reason: "InvalidSpec",
+                message: invalid.to_string(),
+            });
+            report(context, &observed, &stalled).await?;
             return Ok(Action::requeue(RESYNC));
         }
     };
     match proceed(context, &observed, &valid).await {
         Err(Error::Blocked(blocked)) => {
-            let (summary, again) = match blocked {
-                Blocked::Foreign { .. } => ("Blocked", FOREIGN),
-                Blocked::Predecessor { .. } => ("Waiting", PREDECESSOR),
-            };
             context.forget(&observed.cluster);
-            stall(context, &observed, summary, blocked.reason(), format!("{blocked}.")).await?;
+            let (reason, message) = (blocked.reason(), blocked.to_string());
+            let (outcome, again) = match blocked {
+                Blocked::Foreign { .. } => {
+                    let summary = "Blocked";
+                    (
+                        Outcome::Stalled(Obstacle {
+                            summary,
+                            reason,
+                            message,
+                        }),
+                        FOREIGN,
+                    )
+                }
+                Blocked::Predecessor { .. } => {
+                    let summary = "Waiting";
+                    (
+                        Outcome::Waiting(Obstacle {
+                            summary,
+                            reason,
+                            message,
+                        }),
+                        PREDECESSOR,
+                    )
+                }
+            };
+            report(context, &observed, &outcome).await?;
             Ok(Action::requeue(again))
         }
         Err(error) => {
-            context.forget(&observed.cluster);
+            if !error.is_conflict() {
+                context.forget(&observed.cluster);
+            }
             if error.refused().is_some() {
-                stall(context, &observed, "Refused", "RefusedByKubernetes", error.to_string()).await?;
+                let stalled = Outcome::Stalled(Obstacle {
+                    summary: "Refused",
+                    reason: "RefusedByKubernetes",
+                    message: error.to_string(),
+                });
+                report(context, &observed, &stalled).await?;
             }
             Err(error)
         }
@@ -171,6 +213,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
     }
     let applied = target.apply(prepared).await?;
     if applied.written() {
+        context.complete(&observed.cluster);
         announce(context, observed, &plan).await;
     }
 
@@ -224,12 +267,13 @@ fn prepare(
     let known = context.surrounded(&observed.cluster);
     let missing = known.as_ref().is_none_or(|known| known.disturbed);
     let surroundings = missing.then(|| build::surroundings(valid));
+    let complete = known.is_some_and(|known| known.complete);
     let live = observed.set.as_ref();
     let kept = template::kept(observed, valid, plan);
     let template = kept.unwrap_or_else(|| build::template(valid, &context.agent_image));
     let mut wanted = build::stateful_set(valid, plan, template);
     let set = match live {
-        Some(live) if known.is_some() && built::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
+        Some(live) if complete && built::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
         live => {
             // Somebody who scales it meanwhile is not overwritten unseen.
             wanted.metadata.resource_version = live.and_then(ResourceExt::resource_version);
@@ -365,25 +409,6 @@ async fn announce(context: &Context, observed: &Observed, plan: &Plan) {
         plan.why
     );
     context.publish(&observed.cluster, events).await;
-}
-
-async fn stall(
-    context: &Context,
-    observed: &Observed,
-    summary: &'static str,
-    reason: &'static str,
-    message: String,
-) -> Result<(), Error> {
-    report(
-        context,
-        observed,
-        &Outcome::Stalled {
-            summary,
-            reason,
-            message,
-        },
-    )
-    .await
 }
 
 /// Writes the status if it says something new, and Events about what began.

@@ -9,7 +9,9 @@ use muster_api::status::{EtcdClusterStatus, Seat};
 use serde_json::json;
 
 use crate::apply::Applied;
-use crate::conditions::{DEGRADED, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, previous};
+use crate::conditions::{
+    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY, previous,
+};
 use crate::dereference::Observed;
 use crate::error::Error;
 use crate::health::{self, Evidence};
@@ -20,16 +22,25 @@ use crate::situation::replicas;
 pub enum Outcome<'a> {
     /// Everything is as it was built.
     Applied(&'a Applied, Evidence<'a>),
+    /// Nothing was touched yet: an object of the past has to go first.
+    Waiting(Obstacle),
     /// Nothing was touched, or something could not be.
-    Stalled {
-        /// A word for people.
-        summary: &'static str,
-        /// A word for machines.
-        reason: &'static str,
-        /// A sentence.
-        message: String,
-    },
+    Stalled(Obstacle),
 }
+
+/// What keeps a reconciliation from its end.
+#[derive(Debug)]
+pub struct Obstacle {
+    /// A word for people.
+    pub summary: &'static str,
+    /// A word for machines.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+/// Conditions that a stalled reconciliation leaves as they are.
+const KEPT: &[&str] = &[DEGRADED, QUORUM_LOST, EVEN_SIZE, VERSION_ADVISORY];
 
 /// Renders the operator's fields, and nothing of anybody else's.
 pub fn render(observed: &Observed, outcome: &Outcome<'_>, now: &Time) -> EtcdClusterStatus {
@@ -37,7 +48,7 @@ pub fn render(observed: &Observed, outcome: &Outcome<'_>, now: &Time) -> EtcdClu
     let names = Names::new(cluster.name_any());
     let wanted = match outcome {
         Outcome::Applied(applied, _) => replicas(applied.set()),
-        Outcome::Stalled { .. } => observed.set.as_ref().map_or(0, replicas),
+        _ => observed.set.as_ref().map_or(0, replicas),
     };
     // Pods above the replicas are about to be deleted: they do not count even
     // before they are.
@@ -46,30 +57,28 @@ pub fn render(observed: &Observed, outcome: &Outcome<'_>, now: &Time) -> EtcdClu
         .iter()
         .filter(|pod| pod.ready && !pod.terminating && pod.seat < wanted)
         .count();
-    let (summary, findings, kept, version) = match outcome {
+    let (summary, findings, version) = match outcome {
         Outcome::Applied(_, evidence) => {
             let verdict = health::judge(evidence);
             (
                 verdict.summary,
                 verdict.findings,
-                vec![],
                 Some(evidence.cluster.version.to_string()),
             )
         }
-        Outcome::Stalled {
-            summary,
-            reason,
-            message,
-        } => {
-            // Nothing new is known of how the members are.
-            let kept = [DEGRADED, QUORUM_LOST]
-                .iter()
-                .filter_map(|kind| previous(cluster, kind).cloned())
-                .collect();
+        Outcome::Waiting(obstacle) | Outcome::Stalled(obstacle) => {
             let version = cluster.status.as_ref().and_then(|status| status.version.clone());
-            (*summary, stalled(reason, message), kept, version)
+            let stalled = matches!(outcome, Outcome::Stalled(_));
+            (obstacle.summary, obstacle.findings(stalled), version)
         }
     };
+    // Nothing new is known of the members when nothing was applied.
+    let known: &[&str] = if matches!(outcome, Outcome::Applied(..)) {
+        &[]
+    } else {
+        KEPT
+    };
+    let kept = known.iter().filter_map(|kind| previous(cluster, kind).cloned());
     let found = findings.into_iter().map(|finding| finding.condition(cluster, now));
     let mut conditions: Vec<_> = found.chain(kept).collect();
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
@@ -85,12 +94,25 @@ pub fn render(observed: &Observed, outcome: &Outcome<'_>, now: &Time) -> EtcdClu
     }
 }
 
-fn stalled(reason: &'static str, message: &str) -> Vec<Finding> {
-    vec![
-        Finding::new(READY, false, reason, message),
-        Finding::new(PROGRESSING, false, reason, message),
-        Finding::new(STALLED, true, reason, message),
-    ]
+impl Obstacle {
+    fn findings(&self, stalled: bool) -> Vec<Finding> {
+        let message = self.sentence();
+        let mut findings = vec![
+            Finding::new(READY, false, self.reason, message.clone()),
+            Finding::new(PROGRESSING, !stalled, self.reason, message.clone()),
+        ];
+        if stalled {
+            findings.push(Finding::new(STALLED, true, self.reason, message));
+        }
+        findings
+    }
+
+    /// Errors begin small and end without a full stop; sentences do not.
+    fn sentence(&self) -> String {
+        let mut letters = self.message.trim_end_matches('.').chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+        format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+    }
 }
 
 /// Whether the status that is stored already says the same.
@@ -186,11 +208,11 @@ mod tests {
     }
 
     fn invalid() -> Outcome<'static> {
-        Outcome::Stalled {
+        Outcome::Stalled(Obstacle {
             summary: "Invalid",
             reason: "InvalidSpec",
             message: "size 12 is out of range".into(),
-        }
+        })
     }
 
     #[test]
@@ -222,7 +244,21 @@ mod tests {
             ("True", "InvalidSpec")
         );
         assert_eq!(stalled.observed_generation, Some(4));
-        assert_eq!(stalled.message, "size 12 is out of range");
+        assert_eq!(stalled.message, "Size 12 is out of range.");
+    }
+
+    #[test]
+    fn waiting_for_something_to_go_is_progress_and_not_a_failure() {
+        let obstacle = Obstacle {
+            summary: "Waiting",
+            reason: "WaitingForDeletion",
+            message: "it goes.".into(),
+        };
+        let status = render(&observed(), &Outcome::Waiting(obstacle), &at(0));
+        let told = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
+        assert_eq!(told(PROGRESSING).unwrap().status, "True");
+        assert_eq!(told(PROGRESSING).unwrap().message, "It goes.");
+        assert_eq!(told(STALLED), None);
     }
 
     #[test]

@@ -1,0 +1,229 @@
+use muster_api::cluster::EtcdClusterSpec;
+use muster_api::id::HexId;
+
+use super::*;
+
+struct Case {
+    cluster: ValidatedCluster,
+    plan: Plan,
+    pods: Vec<PodView>,
+    status: EtcdClusterStatus,
+}
+
+/// A cluster of `n` members, at rest.
+fn at_rest(n: u32) -> Case {
+    let cluster = crate::validate::spec("db", &EtcdClusterSpec::of_size(n as i32)).unwrap();
+    let names = cluster.names.clone();
+    let pods = (0..n).map(|seat| PodView {
+        name: names.pod(seat),
+        seat,
+        uid: "u".into(),
+        ready: true,
+        terminating: false,
+        revision: None,
+    });
+    let members = (0..n).map(|seat| Member {
+        id: HexId(seat.into()),
+        name: names.pod(seat),
+        peer_url: names.peer_url("http", seat, "ns", "cluster.local"),
+        role: Role::Voter,
+        started: true,
+    });
+    let seats = (0..n).map(|seat| Seat {
+        name: names.pod(seat),
+        phase: SeatPhase::Voter,
+        why: "It votes.".into(),
+        member_id: None,
+        quorum: Quorum::Ok,
+        voters: n as i32,
+    });
+    let status = EtcdClusterStatus {
+        cluster_id: Some(HexId(7)),
+        members: members.collect(),
+        seats: seats.collect(),
+        ..EtcdClusterStatus::default()
+    };
+    let plan = Plan {
+        step: Step::Keep,
+        adopt: None,
+        size: n,
+        replicas: n,
+        shrink: None,
+        why: "Fine.".into(),
+    };
+    Case {
+        plan,
+        pods: pods.collect(),
+        status,
+        cluster,
+    }
+}
+
+impl Case {
+    fn judge(&self) -> Verdict {
+        self.judge_with(0, false)
+    }
+
+    fn judge_with(&self, outdated: usize, record_missing: bool) -> Verdict {
+        let Self {
+            cluster,
+            plan,
+            pods,
+            status,
+        } = self;
+        judge(&Evidence {
+            cluster,
+            plan,
+            pods,
+            status,
+            outdated,
+            record_missing,
+        })
+    }
+}
+
+impl Verdict {
+    fn holds(&self, kind: &str) -> Option<bool> {
+        self.finding(kind).and_then(|finding| finding.holds)
+    }
+
+    fn finding(&self, kind: &str) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.kind == kind)
+    }
+}
+
+#[test]
+fn a_cluster_at_rest_is_ready() {
+    let verdict = at_rest(3).judge();
+    assert_eq!(verdict.summary, "Ready");
+    assert_eq!(verdict.holds(READY), Some(true));
+    for kind in [PROGRESSING, DEGRADED, QUORUM_LOST] {
+        assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+    }
+}
+
+#[test]
+fn ready_pods_alone_do_not_make_a_cluster_ready() {
+    let mut case = at_rest(3);
+    case.status.members[2].role = Role::Learner;
+    let verdict = case.judge();
+    assert_eq!((verdict.summary, verdict.holds(READY)), ("Joining", Some(false)));
+    case.status.members.truncate(2);
+    assert_eq!(case.judge().summary, "Joining");
+}
+
+#[test]
+fn a_member_too_many_keeps_the_cluster_from_being_ready() {
+    let mut case = at_rest(3);
+    case.plan = Plan {
+        size: 2,
+        replicas: 2,
+        ..case.plan
+    };
+    assert_eq!(case.judge().summary, "Leaving");
+}
+
+#[test]
+fn one_member_down_is_degraded_and_says_which() {
+    let mut case = at_rest(3);
+    case.pods[1].ready = false;
+    case.status.seats[1].why = "It starts.".into();
+    let verdict = case.judge();
+    assert_eq!(
+        (verdict.summary, verdict.holds(DEGRADED), verdict.holds(READY)),
+        ("Degraded", Some(true), Some(false))
+    );
+    assert_eq!(verdict.finding(DEGRADED).unwrap().message, "db-1 (Voter): It starts.");
+}
+
+#[test]
+fn quorum_is_lost_only_if_nobody_sees_one() {
+    let mut case = at_rest(3);
+    case.status.seats[0].quorum = Quorum::Lost;
+    assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+    for seat in &mut case.status.seats {
+        seat.quorum = Quorum::Lost;
+    }
+    let verdict = case.judge();
+    assert_eq!(
+        (verdict.summary, verdict.holds(QUORUM_LOST)),
+        ("QuorumLost", Some(true))
+    );
+}
+
+#[test]
+fn what_a_seat_said_before_its_pod_went_does_not_count() {
+    let mut case = at_rest(3);
+    case.status.seats[1].quorum = Quorum::Lost;
+    case.status.seats[2].quorum = Quorum::Lost;
+    case.pods.remove(0);
+    assert_eq!(case.judge().holds(QUORUM_LOST), Some(true));
+    case.pods.clear();
+    assert_eq!(case.judge().holds(QUORUM_LOST), None);
+}
+
+#[test]
+fn a_cluster_without_an_id_is_being_created() {
+    let mut case = at_rest(3);
+    case.status = EtcdClusterStatus::default();
+    case.pods.clear();
+    let verdict = case.judge();
+    assert_eq!(
+        (verdict.summary, verdict.holds(PROGRESSING), verdict.holds(DEGRADED)),
+        ("Creating", Some(true), Some(false))
+    );
+}
+
+#[test]
+fn hibernation_is_neither_ready_nor_degraded() {
+    let mut case = at_rest(0);
+    case.status.cluster_id = Some(HexId(7));
+    let verdict = case.judge();
+    assert_eq!(verdict.summary, "Hibernated");
+    assert_eq!(
+        (verdict.holds(READY), verdict.holds(DEGRADED)),
+        (Some(false), Some(false))
+    );
+}
+
+#[test]
+fn a_step_is_shown_with_its_reason() {
+    let mut case = at_rest(5);
+    case.plan = Plan {
+        step: Step::AwaitMembers,
+        size: 3,
+        why: "Two leave.".into(),
+        ..case.plan
+    };
+    let verdict = case.judge();
+    assert_eq!((verdict.summary, verdict.holds(READY)), ("Shrinking", Some(false)));
+    assert_eq!(verdict.finding(PROGRESSING).unwrap().message, "Two leave.");
+}
+
+#[test]
+fn a_refused_seat_and_a_missing_record_are_degradations() {
+    let mut case = at_rest(3);
+    assert_eq!(
+        case.judge_with(0, true).finding(DEGRADED).unwrap().reason,
+        "BirthRecordMissing"
+    );
+    case.status.seats[2].phase = SeatPhase::Refused;
+    assert_eq!(case.judge().finding(DEGRADED).unwrap().reason, "SeatRefused");
+}
+
+#[test]
+fn pods_that_wait_to_be_replaced_are_progress() {
+    let verdict = at_rest(3).judge_with(2, false);
+    assert_eq!((verdict.summary, verdict.holds(DEGRADED)), ("Updating", Some(false)));
+}
+
+#[test]
+fn even_sizes_and_defective_versions_are_warned_about() {
+    assert_eq!(at_rest(3).judge().finding(EVEN_SIZE), None);
+    assert_eq!(at_rest(1).judge().finding(EVEN_SIZE), None);
+    assert_eq!(at_rest(4).judge().holds(EVEN_SIZE), Some(true));
+    let mut old = at_rest(3);
+    assert_eq!(old.judge().finding(VERSION_ADVISORY), None);
+    old.cluster.version = "3.5.21".parse().unwrap();
+    assert_eq!(old.judge().holds(VERSION_ADVISORY), Some(true));
+}
