@@ -170,11 +170,12 @@ impl Target<'_> {
         futures::try_join!(
             self.server_side_apply(&objects.account),
             self.server_side_apply(&objects.role),
-            self.server_side_apply(&objects.binding),
             self.server_side_apply(&objects.peers),
             self.server_side_apply(&objects.clients),
             self.server_side_apply(&objects.budget),
         )?;
+        // Kubernetes looks the role up before it binds it.
+        self.server_side_apply(&objects.binding).await?;
         Ok(())
     }
 
