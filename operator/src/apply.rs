@@ -40,8 +40,13 @@ pub enum RecordWrite {
     None,
     /// Create it, unless somebody else just did.
     Create(ConfigMap),
-    /// Make it this EtcdCluster's, if it has not changed.
-    Inherit(ConfigMap),
+    /// Make it this EtcdCluster's, if it has not changed since.
+    Claim {
+        /// The version that was read.
+        version: Option<String>,
+        /// Whom it is to belong to.
+        wanted: ConfigMap,
+    },
 }
 
 /// What to do about the StatefulSet.
@@ -137,9 +142,13 @@ impl Target<'_> {
                     .await?;
                 Ok(())
             }
-            RecordWrite::Inherit(record) => {
+            RecordWrite::Claim {
+                version,
+                wanted: record,
+            } => {
+                let owners = record.owner_references();
                 let patch = json!({
-                    "metadata": { "resourceVersion": record.resource_version() },
+                    "metadata": { "resourceVersion": version, "ownerReferences": owners },
                     "data": { key::OWNER: self.owner_uid },
                 });
                 let what = format!("take over ConfigMap {}", record.name_any());

@@ -16,8 +16,9 @@ pub enum RecordStep {
     Keep,
     /// Make one.
     Create(BirthRecord),
-    /// It outlived an earlier EtcdCluster of this name: it is ours now.
-    Inherit,
+    /// It outlived an earlier EtcdCluster of this name and is ours now, or the
+    /// retention has changed, and with it whether it ends with the EtcdCluster.
+    Claim,
     /// It is gone, and nothing says what was in it. Only agents know.
     Missing,
 }
@@ -75,10 +76,11 @@ pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<Re
         .as_ref()
         .and_then(|data| data.get(key::OWNER))
         .map_or("", String::as_str);
-    Ok(if recorded == owner {
+    let ends_with_owner = !record.owner_references().is_empty();
+    Ok(if recorded == owner && ends_with_owner == cluster.ends_with_owner() {
         RecordStep::Keep
     } else {
-        RecordStep::Inherit
+        RecordStep::Claim
     })
 }
 
@@ -197,7 +199,25 @@ mod tests {
                 ..FRESH
             },
         );
-        assert_eq!(step, Ok(RecordStep::Inherit));
+        assert_eq!(step, Ok(RecordStep::Claim));
+    }
+
+    #[test]
+    fn a_record_follows_a_change_of_the_retention() {
+        for (before, after) in [
+            (Retention::Retain, Retention::Delete),
+            (Retention::Delete, Retention::Retain),
+        ] {
+            let record = birth_record::build(&cluster("1", before), &BirthRecord::formed("1", HexId(7)));
+            let step = decide(
+                &cluster("1", after),
+                Circumstances {
+                    record: Some(&record),
+                    ..FRESH
+                },
+            );
+            assert_eq!(step, Ok(RecordStep::Claim));
+        }
     }
 
     #[test]

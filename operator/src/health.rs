@@ -47,6 +47,10 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let unready = evidence.unready();
     let asleep = evidence.plan.size == 0;
 
+    let all_ready = match evidence.plan.size {
+        1 => "The one member votes and is ready.".to_owned(),
+        size => format!("All {size} members vote and are ready."),
+    };
     let ready = if asleep {
         Finding::new(
             READY,
@@ -55,22 +59,17 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             "The cluster has no pods, and all its data is kept.",
         )
     } else if quorum == Quorum::Lost {
-        Finding::new(READY, false, "QuorumLost", evidence.waiting_seats())
+        Finding::new(READY, false, "QuorumLost", evidence.lost_seats())
     } else if let Some(progress) = &progress {
         Finding::new(READY, false, progress.reason, progress.message.clone())
     } else if let Some(trouble) = &trouble {
         Finding::new(READY, false, trouble.reason, trouble.message.clone())
     } else {
-        Finding::new(
-            READY,
-            true,
-            "MembersReady",
-            format!("All {} members vote and are ready.", evidence.plan.size),
-        )
+        Finding::new(READY, true, "MembersReady", all_ready)
     };
     let lost = match quorum {
         Quorum::Ok => Finding::new(QUORUM_LOST, false, "QuorumPresent", "The cluster serves."),
-        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.waiting_seats()),
+        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_seats()),
         Quorum::Unknown => Finding::new(
             QUORUM_LOST,
             None,
@@ -221,7 +220,7 @@ impl Evidence<'_> {
         if quorum == Quorum::Lost {
             return Some(Trouble {
                 reason: "QuorumLost",
-                message: self.waiting_seats(),
+                message: self.lost_seats(),
             });
         }
         (!progressing && !self.unready().is_empty()).then(|| Trouble {
@@ -272,6 +271,12 @@ impl Evidence<'_> {
             [name] => format!("{name} is not ready."),
             _ => format!("{} are not ready.", names.join(", ")),
         }
+    }
+
+    /// What the seats that miss the quorum say.
+    fn lost_seats(&self) -> String {
+        let lost = self.status.seats.iter().filter(|seat| seat.quorum == Quorum::Lost);
+        lost.map(sentence).collect::<Vec<_>>().join(" ")
     }
 
     fn seat_sentence(&self, seat: u32) -> Option<String> {

@@ -283,7 +283,10 @@ fn prepare(
     let record = match record {
         RecordStep::Keep | RecordStep::Missing => RecordWrite::None,
         RecordStep::Create(record) => RecordWrite::Create(birth_record::build(valid, record)),
-        RecordStep::Inherit => observed.record.clone().map_or(RecordWrite::None, RecordWrite::Inherit),
+        RecordStep::Claim => RecordWrite::Claim {
+            version: observed.record.as_ref().and_then(ResourceExt::resource_version),
+            wanted: birth_record::empty(valid),
+        },
     };
     Prepared {
         surroundings,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::cli::Settings;
 use crate::controller;
+use crate::error::said;
 use crate::http::{self, Vitals};
 use crate::lease::Candidate;
 use crate::reconcile::Context;
@@ -79,6 +80,18 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
     candidate.release().await.context("cannot give the Lease back")?;
     tracing::info!("the operator has given its Lease back and ends");
     Ok(())
+}
+
+/// Returns when the API server answers: ending instead would make Kubernetes
+/// wait longer and longer before it starts the operator again.
+async fn kubernetes_version(client: &Client) -> String {
+    loop {
+        match client.apiserver_version().await {
+            Ok(version) => return version.git_version,
+            Err(error) => tracing::warn!(error = said(&error), "the API server does not answer yet"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Turns true on the first SIGTERM or SIGINT.

@@ -291,7 +291,7 @@ impl Sizing<'_> {
         }
         // Fewer seats leave than was announced: that needs no waiting.
         let spared = announced.is_some_and(|announced| announced.to() < size);
-        let unready: Vec<u32> = (0..size).filter(|seat| !self.situation.ready.contains(seat)).collect();
+        let unready: Vec<u32> = (0..size).filter(|seat| !self.is_sound(*seat)).collect();
         if !spared && !unready.is_empty() {
             return (
                 Step::AwaitReady,
@@ -309,6 +309,16 @@ impl Sizing<'_> {
             shrink,
             format!("The cluster shrinks from {replicas} to {size}: members leave first, pods end afterwards."),
         )
+    }
+
+    /// Ready, and not without a quorum: Kubernetes learns of that later.
+    fn is_sound(&self, seat: u32) -> bool {
+        let lost = self
+            .situation
+            .seats
+            .get(&seat)
+            .is_some_and(|view| view.quorum == Quorum::Lost);
+        self.situation.ready.contains(&seat) && !lost
     }
 }
 

@@ -113,6 +113,19 @@ fn a_shrink_starts_only_when_the_seats_that_stay_are_ready() {
 }
 
 #[test]
+fn a_shrink_does_not_start_while_a_seat_that_stays_misses_the_quorum() {
+    let mut situation = Situation { size: 3, ..at_rest(5) };
+    situation.seats.insert(
+        0,
+        SeatView {
+            quorum: Quorum::Lost,
+            voters: 5,
+        },
+    );
+    assert_eq!(outcome(&situation).0, Step::AwaitReady);
+}
+
+#[test]
 fn a_shrink_does_not_wait_for_the_seats_that_go() {
     let mut situation = Situation { size: 3, ..at_rest(5) };
     situation.ready = [0, 1, 2].into();
