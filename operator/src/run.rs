@@ -32,14 +32,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let client = Client::try_default().await.context("cannot find the API server")?;
-    let version = client
-        .apiserver_version()
-        .await
-        .context("the API server does not answer")?;
+    let kubernetes = tokio::select! {
+        version = kubernetes_version(&client) => version,
+        () = stopped(stop.clone()) => return Ok(()),
+    };
     vitals.ready.store(true, Ordering::Relaxed);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        kubernetes = version.git_version,
+        kubernetes,
         agent_image = settings.agent_image,
         "the operator waits for its Lease"
     );
