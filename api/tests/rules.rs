@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 /// What the API server would say about a new or a changed object.
 fn said(name: &str, spec: Value, before: Option<Value>) -> Vec<String> {
-    let schema = serde_json::to_value(EtcdCluster::crd()).unwrap();
+    let schema = serde_json::to_value(EtcdCluster::crd()).expect("a definition is JSON");
     let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     // Defaults are filled in before rules are checked.
     let object = |spec: &Value| {
         let mut spec = spec.clone();
-        let fields = spec.as_object_mut().unwrap();
+        let fields = spec.as_object_mut().expect("a spec is an object");
         fields.entry("version").or_insert(json!("3.6.16"));
         fields.entry("storage").or_insert(json!({}));
         json!({ "metadata": { "name": name }, "spec": spec })
