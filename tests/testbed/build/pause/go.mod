@@ -1,0 +1,3 @@
+module muster/testbed/pause
+
+go 1.25.0
