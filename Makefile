@@ -1,0 +1,142 @@
+# What can be done here. `make help` lists it.
+#
+# SCENARIO=name[,name]   e2e: only these scenarios (default: the main suite)
+# SUITE=main|hard|all    e2e: which suite, when no scenario is named
+# ETCD=version           e2e: pinned, newest-3.5, newest-3.6, or a version
+# JOBS=n                 e2e: scenarios at a time, where they do not disturb each other
+# MINUTES=n SEED=n       churn: how long, and which schedule
+# BED=keep|down          after e2e, bench, churn: leave the bed, or remove it
+#                        (default: as it was found; `make test` removes it)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SCENARIO ?=
+SUITE ?= main
+ETCD ?=
+JOBS ?= 1
+MINUTES ?= 5
+SEED ?= 1
+BED ?= as-found
+export BED
+
+testbed := tests/testbed/testbed
+e2e := target/debug/muster-e2e
+comma := ,
+say = @printf '\n==> %s\n' "$(strip $(1))"
+
+##@ The two to begin with
+
+.PHONY: demo
+demo: ## from a clean clone to a cluster of 3, to 5, and back to 3 (Linux, root)
+	@hack/demo.sh
+
+.PHONY: test
+test: prerequisites ## everything: verify, unit, e2e (Linux, root; removes the bed at the end)
+	$(call say,test: checks$(comma) then unit tests$(comma) then end to end on a real Kubernetes)
+	@$(MAKE) verify
+	@$(MAKE) bed-build
+	@$(MAKE) unit
+	@$(MAKE) e2e BED=down
+
+##@ Checks that change nothing, and their mending
+
+.PHONY: verify
+verify: verify-format verify-clippy verify-generated verify-shell ## format, clippy, generated files, shell scripts
+
+.PHONY: verify-format
+verify-format:
+	$(call say,verify: format)
+	cargo fmt --all -- --check
+
+.PHONY: verify-clippy
+verify-clippy:
+	$(call say,verify: clippy)
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: verify-generated
+verify-generated:
+	$(call say,verify: generated files)
+	cargo run --locked -q -p muster-operator -- generate --dir deploy --check
+
+.PHONY: verify-shell
+verify-shell:
+	$(call say,verify: shell scripts)
+	cd tests/testbed && shellcheck -x testbed lib/cni-bridge
+	shellcheck -x hack/*.sh images/*.sh .ci/run
+
+.PHONY: fix
+fix: generate ## format the code, write the generated files
+	cargo fmt --all
+
+.PHONY: generate
+generate: ## write the definition, the manifests and the chart into deploy/
+	cargo run --locked -q -p muster-operator -- generate --dir deploy
+
+##@ Tests
+
+.PHONY: unit
+unit: ## tests without Kubernetes
+	$(call say,unit: the workspace)
+	cargo test --locked --workspace
+	$(call say,unit: the checker of churn histories)
+	cd tests/churn-check && go test ./...
+
+.PHONY: model
+model: ## search the model of the membership protocol exhaustively
+	cargo run --locked --release -p muster-membership-model -- check
+
+.PHONY: e2e
+e2e: ## scenarios on a real Kubernetes (SCENARIO= SUITE= ETCD= JOBS=)
+	$(call say,e2e: $(or $(SCENARIO),the $(SUITE) suite)$(if $(ETCD), with etcd $(ETCD)))
+	@hack/on-bed.sh $(e2e) run --suite $(SUITE) --jobs $(JOBS) $(if $(ETCD),--etcd $(ETCD)) $(subst $(comma), ,$(SCENARIO))
+
+.PHONY: e2e-list
+e2e-list: ## the scenarios' names
+	@cargo run --locked -q -p muster-e2e -- list
+
+.PHONY: churn
+churn: ## random scaling and faults, the history checked (MINUTES= SEED= ETCD=)
+	$(call say,churn: $(MINUTES) minutes$(comma) seed $(SEED))
+	@hack/on-bed.sh $(e2e) churn --minutes $(MINUTES) --seed $(SEED) $(if $(ETCD),--etcd $(ETCD))
+
+.PHONY: bench
+bench: ## how long each step takes, beside the same pods without Muster
+	$(call say,bench)
+	@hack/on-bed.sh $(e2e) bench $(if $(ETCD),--etcd $(ETCD))
+
+##@ Images and the test bed
+
+.PHONY: images
+images: ## build out/images/agent.tar and out/images/operator.tar
+	images/build.sh
+
+.PHONY: bed-build
+bed-build: ## build the test bed's own programs, once for this machine
+	$(call say,the test bed's programs (a first build takes a quarter of an hour on 2 cores))
+	@$(testbed) build
+
+.PHONY: bed-up
+bed-up: prerequisites ## a local Kubernetes, with the images loaded and the operator running
+	@hack/install.sh
+
+.PHONY: bed-down
+bed-down: ## remove the local Kubernetes
+	@$(testbed) down
+
+.PHONY: clean-up
+clean-up: bed-down ## bed-down, and remove out/ (compiled programs stay)
+	rm -rf out
+
+.PHONY: prerequisites
+prerequisites: ## install or name what this machine lacks
+	@hack/prerequisites.sh
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@printf '\nSettings are described at the top of the Makefile.\n'
