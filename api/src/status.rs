@@ -121,6 +121,8 @@ pub enum SeatPhase {
     Left,
     /// Its volume holds data that must not start here.
     Refused,
+    /// Every volume of the cluster is gone.
+    Lost,
 }
 
 /// Whether a seat sees a quorum.

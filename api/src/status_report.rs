@@ -47,6 +47,9 @@ pub struct StatusReport {
     pub terminating: bool,
     /// etcd's version.
     pub version: String,
+    /// Bytes of snapshot files on the volume while the member learns, else 0.
+    #[serde(default)]
+    pub snapshot_bytes: u64,
 }
 
 #[cfg(test)]
@@ -73,12 +76,14 @@ mod tests {
             wanted_seats: Some(3),
             terminating: false,
             version: "3.6.16".into(),
+            snapshot_bytes: 0,
         };
         let expected = serde_json::json!({
             "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
             "memberID": "0000000000000001", "clusterID": null, "phase": "Learner", "why": "It catches up.",
             "since": "2026-01-01T00:00:00Z", "quorum": "Ok", "voters": 2, "leader": null,
             "wantedSeats": 3, "terminating": false, "version": "3.6.16",
+            "snapshotBytes": 0,
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), expected);
         assert_eq!(serde_json::from_value::<StatusReport>(expected).unwrap(), report);

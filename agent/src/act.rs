@@ -1,0 +1,229 @@
+//! Acting: each step of a decision, in order; the first that does not surely succeed ends the list.
+
+use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Reading, StartPlan};
+
+use crate::agent::{Agent, client_url, new_token};
+use crate::etcd::Failure;
+use crate::volume::{Archiving, Claim, JoinRecord, Tombstone};
+
+/// How many archives stay, and below how many per cent of free disk the newest goes too.
+const KEEP: usize = 1;
+const MIN_FREE: u8 = 5;
+
+impl Agent {
+    /// Carries out a decision.
+    pub(crate) async fn carry_out(&mut self, decision: &Decision) {
+        let decided = self.now();
+        for action in &decision.actions {
+            // What was decided a while ago was decided about another world: look again.
+            if self.now().since(decided) > muster_membership::limits::FRESH {
+                return;
+            }
+            match self.step(action, &decision.why).await {
+                Ok(()) => tracing::info!(?action, "done"),
+                Err(error) => {
+                    tracing::info!(?action, %error, "not done");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, action: &Action, why: &str) -> anyhow::Result<()> {
+        match action {
+            Action::ClaimBirth { token, cluster } => {
+                let (me, claim) = (
+                    self.observed.me.clone(),
+                    Claim {
+                        token: token.clone(),
+                        cluster_id: cluster.0,
+                    },
+                );
+                self.observed.birth = Reading::default();
+                self.observed.token = new_token(&self.config);
+                self.update_volume(|id| id.claim = Some(claim))?;
+                Ok(self.birth.claim(token, me.seat, &me.volume, *cluster).await?)
+            }
+            Action::MarkFormed => {
+                self.observed.birth = Reading::default();
+                Ok(self.birth.mark_formed().await?)
+            }
+            Action::RepublishBirth { cluster } => {
+                self.observed.birth = Reading::default();
+                Ok(self.birth.republish(*cluster).await?)
+            }
+            Action::Start(plan) => self.start(plan),
+            Action::AddLearner => {
+                let (cluster, url) = self.change_endpoint()?;
+                let peer_url = self.observed.me.peer_url.clone();
+                self.observed.list = Reading::default();
+                let added = self.etcd.add_learner(&url, &peer_url).await;
+                let member = self.settle(added)?;
+                let join = JoinRecord {
+                    member_id: member.0,
+                    cluster_id: cluster.0,
+                };
+                self.update_volume(|id| id.join = Some(join))
+            }
+            Action::Promote { member } => {
+                let (_, url) = self.change_endpoint()?;
+                self.observed.list = Reading::default();
+                let promoted = self.etcd.promote(&url, *member).await;
+                self.settle(promoted)
+            }
+            Action::Remove { member } => {
+                let (_, url) = self.change_endpoint()?;
+                self.observed.list = Reading::default();
+                let removed = self.etcd.remove(&url, *member).await;
+                self.settle(removed)
+            }
+            Action::MoveLeader { to } => {
+                let url = self.local_url();
+                let moved = self.etcd.move_leader(&url, *to).await;
+                self.settle(moved)
+            }
+            Action::Tombstone => {
+                let wal = self.observed.disk.wal;
+                self.update_volume(|id| {
+                    id.tombstone = wal.map(|w| Tombstone {
+                        member_id: w.member.0,
+                        cluster_id: w.cluster.0,
+                    });
+                })
+            }
+            Action::NoteWal => self.update_volume(|id| id.wal_seen = true),
+            Action::Archive(reason) => self.archive(*reason, why),
+            Action::PruneArchives => {
+                let volume = self
+                    .volume
+                    .as_ref()
+                    .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+                volume.prune(KEEP, MIN_FREE)?;
+                Ok(())
+            }
+            Action::ReleaseHook { left } => {
+                for hook in self.hooks.drain(..) {
+                    hook.done(*left, why);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes what etcd refused, for the sentence that people read.
+    fn settle<T>(&mut self, result: Result<T, Failure>) -> anyhow::Result<T> {
+        self.observed.refusal = match &result {
+            Ok(_) => None,
+            Err(Failure::Refused(why) | Failure::Unknown(why)) => Some(why.clone()),
+        };
+        Ok(result?)
+    }
+
+    /// Where changes of membership go: the leader, who decides them and answers at once.
+    fn change_endpoint(&self) -> anyhow::Result<(ClusterId, String)> {
+        let cluster = match &self.observed.list.seen {
+            Some((_, list)) => list.cluster,
+            None => anyhow::bail!("the members are not known"),
+        };
+        let leader: Option<MemberId> = self.leader_of(cluster);
+        let url = leader.and_then(|leader| self.url_of(leader));
+        url.map(|url| (cluster, url))
+            .ok_or_else(|| anyhow::anyhow!("the leader does not answer"))
+    }
+
+    fn start(&mut self, plan: &StartPlan) -> anyhow::Result<()> {
+        let me = &self.observed.me;
+        let mut args = self.config.etcd_flags(&me.peer_url)?;
+        let alone = format!("{}={}", me.name, me.peer_url);
+        match plan {
+            StartPlan::New { token } => {
+                args.push(format!("--initial-cluster={alone}"));
+                args.push("--initial-cluster-state=new".into());
+                args.push(format!("--initial-cluster-token={token}"));
+            }
+            StartPlan::Existing { initial_cluster } => {
+                let members: Vec<_> = initial_cluster
+                    .iter()
+                    .map(|(name, url)| format!("{name}={url}"))
+                    .collect();
+                args.push(format!("--initial-cluster={}", members.join(",")));
+                args.push("--initial-cluster-state=existing".into());
+            }
+            StartPlan::Resume => {
+                args.push(format!("--initial-cluster={alone}"));
+                args.push("--initial-cluster-state=existing".into());
+            }
+        }
+        self.next_plan += 1;
+        let data = self.config.volume.join("data");
+        Ok(self.link.send_start(self.next_plan, args, data)?)
+    }
+
+    fn archive(&mut self, reason: ArchiveReason, why: &str) -> anyhow::Result<()> {
+        let wal = self.observed.disk.wal.or(self.observed.disk.join);
+        let volume = self
+            .volume
+            .as_mut()
+            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        let archiving = Archiving {
+            reason: reason.to_string(),
+            why: why.to_owned(),
+            at: crate::report::wall_clock(),
+            member_id: wal.map(|w| w.member.0),
+            cluster_id: wal.map(|w| w.cluster.0),
+            random: rand::random(),
+            discarded_corrupt: self.observed.disk.corrupt_before || reason == ArchiveReason::Corrupt,
+        };
+        let result = volume.archive(archiving);
+        if result.is_err() {
+            // Opening it again finishes what was begun.
+            self.volume = None;
+        }
+        result?;
+        Ok(())
+    }
+
+    pub(crate) fn update_volume(&mut self, change: impl FnOnce(&mut crate::volume::Identity)) -> anyhow::Result<()> {
+        let volume = self
+            .volume
+            .as_mut()
+            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        Ok(volume.update(change)?)
+    }
+}
+
+/// Hands leadership on without an agent: the hook's own process, which knows nothing about seats.
+/// Everything else is housekeeping's, by the agents that live.
+pub async fn hand_over_without_agent(cluster: &str) {
+    let etcd = crate::etcd::Etcd::default();
+    let names = muster_api::Names::new(cluster);
+    let local = format!("http://127.0.0.1:{}", muster_api::names::CLIENT_PORT);
+    let within = std::time::Duration::from_secs(1);
+    let Ok((status, _)) = etcd.status(&local, within).await else {
+        return;
+    };
+    if status.leader != Some(status.identity.member) {
+        return;
+    }
+    let Ok(list) = etcd.list(&local, &names).await else {
+        return;
+    };
+    for (id, member) in list.voters().filter(|(id, _)| **id != status.identity.member) {
+        let host = member
+            .peer_urls
+            .iter()
+            .find_map(|url| url.split("://").nth(1)?.rsplit_once(':'));
+        let Some((host, _)) = host else { continue };
+        let url = client_url(&crate::kubernetes::Address {
+            host: host.to_owned(),
+            terminating: false,
+        });
+        let alive = etcd
+            .status(&url, within)
+            .await
+            .is_ok_and(|(s, _)| s.identity.member == *id);
+        if alive && etcd.move_leader(&local, *id).await.is_ok() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One agent: what it knows and holds between two looks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use muster_api::names::{CLIENT_PORT, Names};
+use muster_membership::{Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::etcd::Etcd;
+use crate::kubernetes::{Address, BirthStore, Kubernetes, WorkloadReader};
+use crate::launcher::server::{Launcher as LauncherLink, LeaveRequest};
+use crate::volume::Volume;
+
+/// The agent of one seat.
+#[derive(Debug)]
+pub struct Agent {
+    pub(crate) config: Config,
+    pub(crate) names: Names,
+    pub(crate) volume: Option<Volume>,
+    pub(crate) link: LauncherLink,
+    pub(crate) api: Kubernetes,
+    pub(crate) workload: Arc<WorkloadReader>,
+    pub(crate) hint: watch::Receiver<Option<Workload>>,
+    pub(crate) birth: BirthStore,
+    pub(crate) etcd: Etcd,
+    pub(crate) observed: Observed,
+    pub(crate) memory: Memory,
+    /// Where the other seats' pods are, and when that was read.
+    pub(crate) addresses: Option<(Time, BTreeMap<Seat, Address>)>,
+    pub(crate) hooks: Vec<LeaveRequest>,
+    pub(crate) version: String,
+    pub(crate) next_plan: u64,
+    /// Since when etcd has run without knowing a leader.
+    pub(crate) leaderless_since: Option<Time>,
+    epoch: Instant,
+}
+
+impl Agent {
+    /// An agent that has seen nothing yet.
+    ///
+    /// # Errors
+    /// The settings do not name a seat.
+    pub fn new(
+        config: Config,
+        link: LauncherLink,
+        api: Kubernetes,
+        workload: Arc<WorkloadReader>,
+        hint: watch::Receiver<Option<Workload>>,
+    ) -> anyhow::Result<Self> {
+        let names = config.names();
+        let seat = Seat(config.seat()?);
+        let peer_url = names.peer_url("http", seat.0, &config.namespace, &config.dns_domain());
+        let me = Me {
+            seat,
+            name: config.pod.clone(),
+            peer_url,
+            volume: String::new(),
+        };
+        Ok(Self {
+            names,
+            volume: None,
+            link,
+            birth: BirthStore::new(api.clone()),
+            api,
+            workload,
+            hint,
+            etcd: Etcd::default(),
+            observed: Observed {
+                me,
+                hook_waits: false,
+                disk: Disk::default(),
+                launcher: Launcher::Absent,
+                workload: Reading::default(),
+                hint: None,
+                birth: Reading::default(),
+                status_cluster: Reading::default(),
+                endpoint: Reading::default(),
+                peers: Reading::default(),
+                local: Reading::default(),
+                local_list: None,
+                list: Reading::default(),
+                refusal: None,
+                token: new_token(&config),
+            },
+            memory: Memory::default(),
+            addresses: None,
+            hooks: Vec::new(),
+            version: String::new(),
+            // A launcher that outlives an agent reports old plans: numbers are never used again.
+            next_plan: rand::random::<u32>().into(),
+            leaderless_since: None,
+            epoch: Instant::now(),
+            config,
+        })
+    }
+
+    /// The agent's clock.
+    pub(crate) fn now(&self) -> Time {
+        Time(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Until `at` on the agent's clock.
+    pub(crate) fn until(&self, at: Time) -> Duration {
+        Duration::from_millis(at.since(self.now()))
+    }
+
+    /// Own etcd's client URL.
+    pub(crate) fn local_url(&self) -> String {
+        let host = if self.config.pod_ip.is_ipv6() {
+            "[::1]"
+        } else {
+            "127.0.0.1"
+        };
+        format!("http://{host}:{CLIENT_PORT}")
+    }
+}
+
+/// A token that no other founding has.
+pub(crate) fn new_token(config: &Config) -> String {
+    format!("{}-{:016x}", config.cluster, rand::random::<u64>())
+}
+
+/// The client URL of a pod.
+pub(crate) fn client_url(address: &Address) -> String {
+    format!("http://{}:{CLIENT_PORT}", address.host)
+}

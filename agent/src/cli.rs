@@ -1,0 +1,67 @@
+//! The program's commands, one for each part it plays in the pod.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Config;
+
+/// The agent in every etcd pod of a Muster cluster.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Options {
+    /// What to log, as tracing directives.
+    #[arg(long, env = "MUSTER_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How to log.
+    #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
+    pub log_format: LogFormat,
+    /// The part to play.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The parts that the program plays.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The agent's container: keeps the agent running.
+    Serve,
+    /// The agent itself.
+    #[command(hide = true)]
+    ServeWorker(Box<Config>),
+    /// The etcd container: runs etcd as the agent says.
+    Launch,
+    /// The preStop hook of the etcd container.
+    Leave {
+        /// The cluster's name, for when the agent does not answer.
+        #[arg(long, env = "MUSTER_CLUSTER", default_value = "")]
+        cluster: String,
+    },
+    /// Puts this executable where the etcd container can run it.
+    Install {
+        /// Where.
+        #[arg(default_value = "/run/muster/muster-agent")]
+        target: std::path::PathBuf,
+    },
+}
+
+/// Sends log lines to standard error.
+pub fn install_logs(options: &Options) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    match options.log_format {
+        LogFormat::Text => builder.with_ansi(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}

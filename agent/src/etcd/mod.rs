@@ -1,0 +1,239 @@
+//! Asking etcd: one endpoint at a time, each request with a deadline.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
+use muster_api::names::Names;
+use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
+
+/// How long a read may take.
+const READ: Duration = Duration::from_millis(2_000);
+/// How long a change of membership may take before its outcome is settled by listing again.
+const CHANGE: Duration = Duration::from_millis(5_000);
+
+/// Why a request did not surely succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// etcd said no; nothing changed.
+    #[error("{0}")]
+    Refused(String),
+    /// No answer, or one that leaves open whether it happened.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Clients by endpoint URL. A client is never shared between endpoints: it would balance over them.
+#[derive(Default)]
+pub struct Etcd {
+    clients: Mutex<BTreeMap<String, Client>>,
+}
+
+impl std::fmt::Debug for Etcd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Etcd")
+    }
+}
+
+impl Etcd {
+    async fn client(&self, url: &str) -> Result<Client, Failure> {
+        let known = self.clients.lock().ok().and_then(|clients| clients.get(url).cloned());
+        if let Some(client) = known {
+            return Ok(client);
+        }
+        let options = ConnectOptions::new().with_connect_timeout(Duration::from_secs(1));
+        let client = Client::connect([url], Some(options)).await.map_err(|e| failure(&e))?;
+        if let Ok(mut clients) = self.clients.lock() {
+            clients.insert(url.to_owned(), client.clone());
+        }
+        Ok(client)
+    }
+
+    fn forget(&self, url: &str) {
+        if let Ok(mut clients) = self.clients.lock() {
+            clients.remove(url);
+        }
+    }
+
+    /// Forgets the connections to every endpoint that `keep` does not name.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+        if let Ok(mut clients) = self.clients.lock() {
+            clients.retain(|url, _| keep(url));
+        }
+    }
+
+    /// Runs one request on a client of `url`. A connection without an answer is not used again.
+    async fn ask<T, F>(&self, url: &str, deadline: Duration, request: impl FnOnce(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let work = async { request(self.client(url).await?).await.map_err(|e| failure(&e)) };
+        let result = tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| {
+            Err(Failure::Unknown(format!(
+                "no answer from {url} within {} s",
+                deadline.as_secs()
+            )))
+        });
+        if matches!(result, Err(Failure::Unknown(_))) {
+            self.forget(url);
+        }
+        result
+    }
+
+    /// Status.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn status(&self, url: &str, within: Duration) -> Result<(EtcdStatus, String), Failure> {
+        let status = self
+            .ask(url, within, |mut client| async move { client.status().await })
+            .await?;
+        let header = status
+            .header()
+            .ok_or_else(|| Failure::Unknown("an answer without a header".into()))?;
+        let answer = EtcdStatus {
+            identity: Identity {
+                member: MemberId(header.member_id()),
+                cluster: ClusterId(header.cluster_id()),
+            },
+            leader: Some(status.leader()).filter(|id| *id != 0).map(MemberId),
+            learner: status.is_learner(),
+            applied: status.raft_applied_index(),
+        };
+        Ok((answer, status.version().to_owned()))
+    }
+
+    /// The member list as this endpoint has it, which may be old.
+    ///
+    /// # Errors
+    /// No answer, or a learner, which does not tell.
+    pub async fn list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
+        let list = self
+            .ask(url, READ, |mut client| async move { client.member_list().await })
+            .await?;
+        let cluster = list.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
+        let members = list.members().iter().map(|m| {
+            let peer_urls = m.peer_urls().to_vec();
+            let member = Member {
+                seat: peer_urls.iter().find_map(|url| names.seat_of_peer_url(url)).map(Seat),
+                name: m.name().to_owned(),
+                peer_urls,
+                learner: m.is_learner(),
+            };
+            (MemberId(m.id()), member)
+        });
+        Ok(MemberList {
+            cluster: ClusterId(cluster),
+            members: members.collect(),
+        })
+    }
+
+    /// A linearizable read and then the member list, on the same endpoint: the list is not older than
+    /// the moment of asking. (The client library's own list is never linearizable.)
+    ///
+    /// # Errors
+    /// No quorum, no answer, or a learner.
+    pub async fn fenced_list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
+        let options = GetOptions::new().with_keys_only().with_limit(1);
+        let fence = self
+            .ask(
+                url,
+                READ,
+                |mut client| async move { client.get("\0", Some(options)).await },
+            )
+            .await?;
+        let fenced = fence.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
+        let list = self.list(url, names).await?;
+        if list.cluster.0 != fenced {
+            return Err(Failure::Unknown(format!(
+                "{url} changed its cluster while it was asked"
+            )));
+        }
+        Ok(list)
+    }
+
+    /// Adds a learner; returns its ID.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn add_learner(&self, url: &str, peer_url: &str) -> Result<MemberId, Failure> {
+        let options = MemberAddOptions::new().with_is_learner();
+        let peer = peer_url.to_owned();
+        let reply = self
+            .ask(url, CHANGE, |mut client| async move {
+                client.member_add([peer], Some(options)).await
+            })
+            .await?;
+        reply
+            .member()
+            .map(|m| MemberId(m.id()))
+            .ok_or_else(|| Failure::Unknown("an answer without the member".into()))
+    }
+
+    /// Removes a member; one that is not there is removed.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn remove(&self, url: &str, member: MemberId) -> Result<(), Failure> {
+        let reply = self
+            .ask(
+                url,
+                CHANGE,
+                |mut client| async move { client.member_remove(member.0).await },
+            )
+            .await;
+        match reply {
+            Err(Failure::Refused(why)) if why.contains("member not found") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Promotes a learner.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn promote(&self, url: &str, member: MemberId) -> Result<(), Failure> {
+        self.ask(url, CHANGE, |mut client| async move {
+            client.member_promote(member.0).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Moves leadership; `url` must be the leader's.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn move_leader(&self, url: &str, to: MemberId) -> Result<(), Failure> {
+        self.ask(url, CHANGE, |mut client| async move { client.move_leader(to.0).await })
+            .await
+            .map(drop)
+    }
+}
+
+/// What an error means for the request: only these texts are a sure no (etcd-io/etcd `rpctypes`).
+fn failure(error: &etcd_client::Error) -> Failure {
+    const SURE: [&str; 9] = [
+        "unhealthy cluster",
+        "not enough started members",
+        "too many learner",
+        "learner in sync",
+        "can only promote a learner",
+        "Peer URLs already exists",
+        "member ID already exist",
+        "member not found",
+        "not supported for learner",
+    ];
+    match error {
+        etcd_client::Error::GRpcStatus(status) => {
+            let text = status.message().to_owned();
+            if SURE.iter().any(|sure| text.contains(sure)) {
+                Failure::Refused(text)
+            } else {
+                Failure::Unknown(text)
+            }
+        }
+        other => Failure::Unknown(other.to_string()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Reading and writing the birth record.
+
+use std::sync::Mutex;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{ObjectMeta, PostParams};
+use muster_api::HexId;
+use muster_api::birth::{BirthRecord, Claim, Formed, Phase};
+use muster_membership::{Birth, BirthPhase, ClusterId, Seat};
+
+use super::Kubernetes;
+
+/// The birth record, with the version that was read last: every write is a compare-and-swap on it.
+#[derive(Debug)]
+pub struct BirthStore {
+    api: Kubernetes,
+    last: Mutex<Option<ConfigMap>>,
+}
+
+/// Why the record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BirthFailure {
+    /// The API server did not answer, or refused.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+    /// What is there is no birth record.
+    #[error(transparent)]
+    Record(#[from] muster_api::birth::BirthError),
+    /// The record changed in between, so that the write no longer makes sense.
+    #[error("the birth record has changed: {0}")]
+    Changed(&'static str),
+}
+
+impl BirthStore {
+    /// A store that has read nothing yet.
+    #[must_use]
+    pub fn new(api: Kubernetes) -> Self {
+        Self {
+            api,
+            last: Mutex::default(),
+        }
+    }
+
+    /// A fresh read.
+    ///
+    /// # Errors
+    /// No answer, or not a record.
+    pub async fn read(&self) -> Result<Option<Birth>, BirthFailure> {
+        let name = self.api.config.names().birth_record();
+        let object = self.api.config_maps.get_opt(&name).await?;
+        let record = object.as_ref().map(parse).transpose()?;
+        if let Ok(mut last) = self.last.lock() {
+            *last = object;
+        }
+        Ok(record.map(|r| seen(&r)))
+    }
+
+    /// Claims the record that was read last.
+    ///
+    /// # Errors
+    /// Somebody else was faster, or no answer.
+    pub async fn claim(&self, token: &str, seat: Seat, volume: &str, cluster: ClusterId) -> Result<(), BirthFailure> {
+        self.write(|record| {
+            let effective = record.effective();
+            if effective.phase != Phase::Unclaimed {
+                return Err(BirthFailure::Changed("it is claimed"));
+            }
+            Ok(BirthRecord {
+                phase: Phase::Claimed(Claim {
+                    token: token.to_owned(),
+                    seat: seat.0,
+                    volume: volume.to_owned(),
+                    cluster_id: HexId(cluster.0),
+                }),
+                ..record
+            })
+        })
+        .await
+    }
+
+    /// Says that the claimed cluster has formed.
+    ///
+    /// # Errors
+    /// No answer, or the record is not of a claimed cluster.
+    pub async fn mark_formed(&self) -> Result<(), BirthFailure> {
+        self.write(|record| match record.phase.clone() {
+            Phase::Claimed(claim) => Ok(BirthRecord {
+                phase: Phase::Formed(Formed {
+                    cluster_id: claim.cluster_id,
+                    claim: Some(claim),
+                }),
+                ..record
+            }),
+            _ => Err(BirthFailure::Changed("it is not claimed")),
+        })
+        .await
+    }
+
+    /// Writes a record of a formed cluster where there is none, or an unclaimed one.
+    ///
+    /// # Errors
+    /// No answer, or the record names a cluster already.
+    pub async fn republish(&self, cluster: ClusterId) -> Result<(), BirthFailure> {
+        let missing = self.last.lock().is_ok_and(|last| last.is_none());
+        if missing {
+            let names = self.api.config.names();
+            let object = ConfigMap {
+                metadata: ObjectMeta {
+                    name: Some(names.birth_record()),
+                    labels: Some(names.labels()),
+                    ..ObjectMeta::default()
+                },
+                data: Some(BirthRecord::formed("", HexId(cluster.0)).to_data()),
+                ..ConfigMap::default()
+            };
+            // Not a plain create: a Role can allow that only for all names, this one for one name.
+            let apply = kube::api::PatchParams::apply(muster_api::names::LEADER_MANAGER);
+            let body = serde_json::json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": object.metadata, "data": object.data,
+            });
+            let name = names.birth_record();
+            self.api
+                .config_maps
+                .patch(&name, &apply, &kube::api::Patch::Apply(body))
+                .await?;
+            return Ok(());
+        }
+        self.write(|record| match record.phase {
+            Phase::Unclaimed => Ok(BirthRecord {
+                phase: Phase::Formed(Formed {
+                    cluster_id: HexId(cluster.0),
+                    claim: None,
+                }),
+                ..record
+            }),
+            _ => Err(BirthFailure::Changed("it names a cluster")),
+        })
+        .await
+    }
+
+    async fn write(
+        &self,
+        change: impl FnOnce(BirthRecord) -> Result<BirthRecord, BirthFailure>,
+    ) -> Result<(), BirthFailure> {
+        let last = self.last.lock().ok().and_then(|last| last.clone());
+        let mut object = last.ok_or(BirthFailure::Changed("it is missing"))?;
+        let next = change(parse(&object)?)?;
+        object.data = Some(next.to_data());
+        object.metadata.managed_fields = None;
+        let name = self.api.config.names().birth_record();
+        self.api
+            .config_maps
+            .replace(&name, &PostParams::default(), &object)
+            .await?;
+        Ok(())
+    }
+}
+
+fn parse(object: &ConfigMap) -> Result<BirthRecord, BirthFailure> {
+    Ok(BirthRecord::from_data(&object.data.clone().unwrap_or_default())?)
+}
+
+fn seen(record: &BirthRecord) -> Birth {
+    Birth {
+        phase: match record.phase {
+            Phase::Unclaimed => BirthPhase::Unclaimed,
+            Phase::Claimed(_) => BirthPhase::Claimed,
+            Phase::Formed(_) => BirthPhase::Formed,
+        },
+        no_older_volumes: record.no_older_volumes,
+        founder: record
+            .claim()
+            .map(|c| (c.token.clone(), Seat(c.seat), c.volume.clone())),
+        cluster: record.cluster_id().map(|id| ClusterId(id.0)),
+        abandoned: record.abandoned.map(|id| ClusterId(id.0)),
+    }
+}

@@ -1,0 +1,78 @@
+//! The pods of the other seats, from the EndpointSlices of the peer Service.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use muster_membership::{Endpoint, Seat};
+
+use super::Kubernetes;
+use crate::config::Config;
+
+/// Where a seat's pod is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Its address or name, as it stands in a URL.
+    pub host: String,
+    /// It is being terminated.
+    pub terminating: bool,
+}
+
+/// What the EndpointSlices say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slices {
+    /// Own entry.
+    pub own: Endpoint,
+    /// The other seats.
+    pub peers: BTreeMap<Seat, Address>,
+}
+
+impl Kubernetes {
+    /// A fresh read of the EndpointSlices.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn read_slices(&self) -> Result<Slices, kube::Error> {
+        let service = self.config.names().peer_service();
+        let scope = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let list = self.slices.list(&scope).await?;
+        Ok(read(&self.config, &list.items))
+    }
+}
+
+fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
+    let names = config.names();
+    let mut found = Slices {
+        own: Endpoint::Unpublished,
+        peers: BTreeMap::new(),
+    };
+    for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
+        let Some(seat) = endpoint.hostname.as_deref().and_then(|host| names.seat_of_pod(host)) else {
+            continue;
+        };
+        let uid = endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref());
+        let Some(address) = endpoint.addresses.first() else {
+            continue;
+        };
+        if endpoint.hostname.as_deref() == Some(config.pod.as_str()) {
+            if uid == Some(config.pod_uid.as_str())
+                && address.parse().is_ok_and(|ip: std::net::IpAddr| ip == config.pod_ip)
+            {
+                found.own = Endpoint::Published;
+            }
+            continue;
+        }
+        let host = if address.contains(':') {
+            format!("[{address}]")
+        } else {
+            address.clone()
+        };
+        let terminating = endpoint
+            .conditions
+            .as_ref()
+            .and_then(|c| c.terminating)
+            .unwrap_or(false);
+        found.peers.insert(Seat(seat), Address { host, terminating });
+    }
+    found
+}

@@ -1,0 +1,107 @@
+//! Publishing to the EtcdCluster's status: each agent its own seat, the leader's agent the members.
+//! Only changes are sent; nothing depends on their arrival.
+
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use muster_api::HexId;
+use muster_api::names::{LEADER_MANAGER, agent_manager};
+use muster_api::status::{Member, Seat};
+use tokio::sync::watch;
+
+use super::Kubernetes;
+
+/// What the leader's agent publishes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeaderView {
+    /// The cluster.
+    pub cluster_id: HexId,
+    /// The leader's pod.
+    pub leader: String,
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// Sends what is to be published whenever it changes.
+#[derive(Debug)]
+pub struct Publisher {
+    /// This seat's entry.
+    pub seat: watch::Sender<Option<Seat>>,
+    /// The members, while this agent is beside the leader.
+    pub leader: watch::Sender<Option<LeaderView>>,
+}
+
+impl Publisher {
+    /// Starts publishing to the EtcdCluster that `cluster` names.
+    #[must_use]
+    pub fn start(api: &Kubernetes, cluster: watch::Receiver<Option<String>>) -> Self {
+        let (seat, seats) = watch::channel(None);
+        let (leader, leaders) = watch::channel(None);
+        let manager = agent_manager(&api.config.pod);
+        tokio::spawn(publish(
+            api.clone(),
+            cluster.clone(),
+            seats,
+            manager,
+            |seat: &Seat| serde_json::json!({ "seats": [seat] }),
+        ));
+        tokio::spawn(publish(
+            api.clone(),
+            cluster,
+            leaders,
+            LEADER_MANAGER.into(),
+            |view: &LeaderView| serde_json::json!({ "clusterID": view.cluster_id, "leader": view.leader, "members": view.members }),
+        ));
+        Self { seat, leader }
+    }
+}
+
+async fn publish<T: Clone + PartialEq>(
+    api: Kubernetes,
+    mut cluster: watch::Receiver<Option<String>>,
+    mut values: watch::Receiver<Option<T>>,
+    manager: String,
+    body: impl Fn(&T) -> serde_json::Value,
+) {
+    let mut sent: Option<(String, T)> = None;
+    let mut pause = Duration::from_millis(250);
+    loop {
+        let name = cluster.borrow_and_update().clone();
+        let value = values.borrow_and_update().clone();
+        let next = name.zip(value);
+        let mut retry = false;
+        match &next {
+            Some((name, value)) if next != sent => {
+                let patch = serde_json::json!({
+                    "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "status": body(value),
+                });
+                let params = PatchParams::apply(&manager).force();
+                match api.clusters.patch_status(name, &params, &Patch::Apply(patch)).await {
+                    Ok(_) => {
+                        sent.clone_from(&next);
+                        pause = Duration::from_millis(250);
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the status could not be published; it is tried again");
+                        retry = true;
+                    }
+                }
+            }
+            // Another agent may publish meanwhile: what was sent no longer stands.
+            None => sent = None,
+            Some(_) => {}
+        }
+        let change = async {
+            tokio::select! {
+                changed = values.changed() => changed,
+                changed = cluster.changed() => changed,
+            }
+        };
+        if retry {
+            _ = tokio::time::timeout(pause, change).await;
+            pause = (pause * 2).min(Duration::from_secs(10));
+        } else if change.await.is_err() {
+            return;
+        }
+    }
+}

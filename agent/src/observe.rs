@@ -1,0 +1,356 @@
+//! Looking: own volume, launcher and etcd every time, the rest when the core needs it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use muster_membership::limits::FRESH;
+use muster_membership::{
+    ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Peer, Reading, Seat, Time, Workload,
+    ids::founding_member_id,
+};
+
+use crate::agent::{Agent, client_url};
+use crate::kubernetes::Address;
+use crate::launcher::protocol::{Exit, Lock};
+use crate::launcher::server::Phase;
+use crate::report;
+use crate::volume::{LastGood, Volume};
+
+/// How long another seat may take to answer.
+const PEER: Duration = Duration::from_millis(1_000);
+/// How long the API server may take to answer.
+const API: Duration = Duration::from_millis(2_500);
+
+/// What etcd writes when it cannot open its data (etcd `server/storage`, `wal`, `snap`, bbolt).
+const CORRUPTION: [&str; 9] = [
+    "crc mismatch",
+    "wal: file not found",
+    "wal: slice bounds out of range",
+    "walpb: ",
+    "invalid database",
+    "database file is not valid",
+    "checksum error",
+    "failed to recover v3 backend from snapshot",
+    "failed to read WAL",
+];
+
+impl Agent {
+    /// Looks at everything near, and at what `needs` names.
+    pub(crate) async fn observe(&mut self, needs: &BTreeSet<Need>) {
+        self.look_at_volume();
+        self.look_at_launcher();
+        self.observed.hint = *self.hint.borrow_and_update();
+        self.hooks.retain(|hook| !hook.is_gone());
+        self.observed.hook_waits = !self.hooks.is_empty();
+        let at = self.now();
+        let list = needs.iter().find_map(|need| match need {
+            Need::List(cluster) => Some(*cluster),
+            _ => None,
+        });
+        let peers = needs.contains(&Need::Peers);
+        let stale = self.addresses.as_ref().is_none_or(|(read, _)| at.since(*read) > FRESH);
+        let (workload, birth, status, slices, ()) = {
+            let wants = |need| needs.contains(&need);
+            let (reader, store, api) = (self.workload.clone(), &self.birth, self.api.clone());
+            tokio::join!(
+                given(wants(Need::Workload), reader.read()),
+                given(wants(Need::Birth), store.read()),
+                // The StatefulSet says whether there is an EtcdCluster at all.
+                given(wants(Need::StatusCluster), async {
+                    reader.read().await?;
+                    reader.status_cluster().await
+                }),
+                given(peers || (list.is_some() && stale), api.read_slices()),
+                async {}
+            )
+        };
+        settle(&mut self.observed.workload, at, workload);
+        settle(&mut self.observed.birth, at, birth);
+        settle(&mut self.observed.status_cluster, at, status);
+        match slices {
+            Some(Ok(slices)) => {
+                self.observed.endpoint = Reading::saw(at, slices.own);
+                self.addresses = Some((at, slices.peers));
+            }
+            Some(Err(())) => {
+                self.observed.endpoint.fail(at);
+                self.observed.peers.fail(at);
+                self.addresses = None;
+            }
+            None => {}
+        }
+        self.look_at_etcd(at, peers, list).await;
+    }
+
+    fn look_at_volume(&mut self) {
+        if self.volume.is_none() {
+            match Volume::open(&self.config.volume, &self.config.pod, rand::random()) {
+                Ok(volume) => self.volume = Some(volume),
+                Err(error) => {
+                    self.observed.disk = Disk {
+                        unreadable: Some(error.to_string()),
+                        ..Disk::default()
+                    };
+                    return;
+                }
+            }
+        }
+        let Some(volume) = &self.volume else { return };
+        self.observed.me.volume.clone_from(&volume.identity().volume);
+        self.observed.disk = disk(volume, &self.observed.me.peer_url);
+    }
+
+    fn look_at_launcher(&mut self) {
+        let state = self.link.state();
+        let before = self.observed.launcher;
+        self.observed.launcher = match (state.connected, state.phase) {
+            (false, _) | (true, Phase::Unknown) => Launcher::Absent,
+            (true, Phase::Idle) if matches!(state.lock, Some(Lock::Taken | Lock::Failed { .. })) => Launcher::Blocked,
+            (true, Phase::Idle) => Launcher::Absent,
+            (true, Phase::AwaitingPlan) => Launcher::AwaitingPlan {
+                corrupt: state.last_exit.as_ref().is_some_and(|exit| self.says_corrupt(exit)),
+            },
+            (true, Phase::Starting { .. } | Phase::Running { .. }) => Launcher::Running,
+        };
+        if before == Launcher::Running && self.observed.launcher != Launcher::Running {
+            // What was read from the etcd that ended says nothing about the one to come.
+            self.observed.local = Reading::default();
+            self.observed.local_list = None;
+            self.observed.list = Reading::default();
+            self.leaderless_since = None;
+        }
+    }
+
+    /// etcd could not open data that it opened before, with the same image and settings.
+    fn says_corrupt(&self, exit: &Exit) -> bool {
+        let known = exit
+            .stderr
+            .iter()
+            .any(|line| CORRUPTION.iter().any(|text| line.contains(text)));
+        let good = self.volume.as_ref().and_then(|v| v.identity().last_good.clone());
+        let full = exit.stderr.iter().any(|line| line.contains("no space left on device"));
+        known && !full && exit.signal.is_none() && good == Some(self.settings())
+    }
+
+    pub(crate) fn settings(&self) -> LastGood {
+        LastGood {
+            image: self.config.etcd_image.clone(),
+            options: self.config.options().unwrap_or_default(),
+        }
+    }
+
+    async fn look_at_etcd(&mut self, at: Time, peers: bool, list: Option<Option<ClusterId>>) {
+        let running = self.observed.launcher == Launcher::Running;
+        let addresses = self.known_addresses();
+        let local = self.local_url();
+        let (etcd, names) = (&self.etcd, &self.names);
+        let own = given(running, async {
+            let status = etcd.status(&local, PEER).await?;
+            let members = if status.0.learner {
+                None
+            } else {
+                etcd.list(&local, names).await.ok()
+            };
+            Ok::<_, crate::etcd::Failure>((status, members))
+        });
+        let others = async {
+            if !peers {
+                return None;
+            }
+            let asked = addresses.iter().map(|(seat, address)| async move {
+                let url = client_url(address);
+                let (status, report) = tokio::join!(etcd.status(&url, PEER), report::fetch(address, PEER));
+                let mut peer = Peer {
+                    terminating: address.terminating,
+                    ..Peer::default()
+                };
+                settle(&mut peer.etcd, at, Some(status.map(|(status, _)| status).map_err(drop)));
+                settle(&mut peer.agent, at, Some(report.map_err(drop)));
+                (*seat, peer)
+            });
+            Some(join_all(asked).await.into_iter().collect::<BTreeMap<_, _>>())
+        };
+        let members = async {
+            let expected = list?;
+            let mut urls: Vec<String> = addresses.values().map(client_url).collect();
+            if running {
+                urls.push(local.clone());
+            }
+            Some(fenced(urls.iter().map(|url| etcd.fenced_list(url, names)).collect(), expected).await)
+        };
+        let (own, others, members) = tokio::join!(own, others, members);
+        match own {
+            Some(Ok(((status, version), members))) => {
+                self.version = version;
+                self.observed.local = Reading::saw(at, status);
+                if members.is_some() {
+                    self.observed.local_list = members;
+                }
+            }
+            Some(Err(())) => self.observed.local.fail(at),
+            None => {}
+        }
+        // By names alone it is not known which pods there are: that says nothing about the seats.
+        if let Some(found) = others.filter(|_| self.addresses.is_some()) {
+            self.observed.peers = Reading::saw(at, found);
+        }
+        match members {
+            Some(Some(found)) => self.observed.list = Reading::saw(at, found),
+            Some(None) => self.observed.list.fail(at),
+            None => {}
+        }
+        let leader = self.observed.local.fresh(self.now()).map(|status| status.leader);
+        self.leaderless_since = match leader {
+            Some(None) => self.leaderless_since.or(Some(at)),
+            Some(Some(_)) => None,
+            None => self.leaderless_since,
+        };
+    }
+
+    /// Where the peers are: by the EndpointSlices, or by their names while the API server does not answer.
+    fn known_addresses(&self) -> BTreeMap<Seat, Address> {
+        if let Some((_, known)) = &self.addresses {
+            return known.clone();
+        }
+        let wanted = match self.observed.hint {
+            Some(Workload::Wants(wanted)) => wanted.0,
+            _ => 0,
+        };
+        let listed = self
+            .observed
+            .local_list
+            .iter()
+            .flat_map(|list| list.members.values())
+            .filter_map(|m| m.seat);
+        let seats: BTreeSet<Seat> = (0..wanted.max(9)).map(Seat).chain(listed).collect();
+        let domain = self.config.dns_domain();
+        seats
+            .into_iter()
+            .filter(|seat| *seat != self.observed.me.seat)
+            .map(|seat| {
+                let host = self.names.peer_host(seat.0, &self.config.namespace, &domain);
+                (
+                    seat,
+                    Address {
+                        host,
+                        terminating: false,
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// The client URL of `member`, if it answered lately.
+    pub(crate) fn url_of(&self, member: MemberId) -> Option<String> {
+        let is_it = |status: &muster_membership::EtcdStatus| status.identity.member == member;
+        let now = self.now();
+        if self.observed.local.fresh(now).is_some_and(is_it) {
+            return Some(self.local_url());
+        }
+        let (_, peers) = self.observed.peers.seen.as_ref()?;
+        let seat = peers
+            .iter()
+            .find(|(_, peer)| peer.etcd.fresh(now).is_some_and(is_it))
+            .map(|(seat, _)| *seat)?;
+        self.known_addresses().get(&seat).map(client_url)
+    }
+
+    /// The leader that the members of `cluster` follow, as far as they answered lately.
+    pub(crate) fn leader_of(&self, cluster: ClusterId) -> Option<MemberId> {
+        let now = self.now();
+        let peers = self.observed.peers.seen.iter().flat_map(|(_, peers)| peers.values());
+        peers
+            .filter_map(|peer| peer.etcd.fresh(now))
+            .chain(self.observed.local.fresh(now))
+            .filter(|status| status.identity.cluster == cluster)
+            .find_map(|status| status.leader)
+    }
+}
+
+/// The first fenced list of the expected cluster, or else of any.
+async fn fenced<F>(asked: FuturesUnordered<F>, expected: Option<ClusterId>) -> Option<MemberList>
+where
+    F: Future<Output = Result<MemberList, crate::etcd::Failure>>,
+{
+    let mut asked = asked;
+    let mut other = None;
+    while let Some(answer) = asked.next().await {
+        match answer {
+            Ok(list) if expected.is_none_or(|cluster| list.cluster == cluster) => return Some(list),
+            Ok(list) => other = Some(list),
+            Err(error) => tracing::trace!(%error, "no list"),
+        }
+    }
+    other
+}
+
+/// Runs `read` if it is needed, within the API server's deadline.
+async fn given<T, E: std::fmt::Display>(
+    needed: bool,
+    read: impl Future<Output = Result<T, E>>,
+) -> Option<Result<T, ()>> {
+    if !needed {
+        return None;
+    }
+    Some(match tokio::time::timeout(API, read).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a read failed");
+            Err(())
+        }
+        Err(_) => Err(()),
+    })
+}
+
+fn settle<T>(reading: &mut Reading<T>, at: Time, answer: Option<Result<T, ()>>) {
+    match answer {
+        Some(Ok(value)) => *reading = Reading::saw(at, value),
+        Some(Err(())) => reading.fail(at),
+        None => {}
+    }
+}
+
+/// What the core is told about the volume.
+fn disk(volume: &Volume, peer_url: &str) -> Disk {
+    let identity = volume.identity();
+    let join = identity.join.map(|j| Identity {
+        member: MemberId(j.member_id),
+        cluster: ClusterId(j.cluster_id),
+    });
+    let (wal, unreadable) = match volume.wal_metadata() {
+        Ok(found) => (
+            found.map(|m| Identity {
+                member: MemberId(m.node_id),
+                cluster: ClusterId(m.cluster_id),
+            }),
+            None,
+        ),
+        // A log whose head is damaged is for etcd to judge; who it belongs to is noted beside it.
+        Err(error) => {
+            let founded = identity.claim.as_ref().map(|claim| Identity {
+                member: founding_member_id(peer_url, &claim.token),
+                cluster: ClusterId(claim.cluster_id),
+            });
+            let known = join.or(founded);
+            (known, known.is_none().then(|| error.to_string()))
+        }
+    };
+    let archiving = volume
+        .is_archiving()
+        .then(|| "data is being set aside, and that could not be finished".to_owned());
+    Disk {
+        wal,
+        join,
+        wal_seen: identity.wal_seen,
+        leftovers: wal.is_none() && volume.data_dir().join("member").exists(),
+        tombstone: identity.tombstone.map(|t| Identity {
+            member: MemberId(t.member_id),
+            cluster: ClusterId(t.cluster_id),
+        }),
+        corrupt_before: identity.discarded_corrupt,
+        unreadable: unreadable.or(archiving),
+    }
+}
