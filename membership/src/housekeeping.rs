@@ -43,7 +43,7 @@ pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &m
         forget_notes(m);
     }
     let due_since = *m.due_since.get_or_insert(now);
-    if m.leaving_since.is_some() || (!leads && now.since(due_since) < TIME_TO_DEPUTISE) {
+    if !leads && now.since(due_since) < TIME_TO_DEPUTISE {
         return None;
     }
     let cluster = status.identity.cluster;
@@ -64,19 +64,26 @@ pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &m
         _ => return Some(busy("the members cannot be read", all)),
     };
     let live = o.live(cluster, now);
-    if !leads && deputy(list, &live, wanted) != Some(status.identity.member) {
+    if !leads && deputy(list, &live) != Some(status.identity.member) {
         return None;
     }
     let scene = Scene {
         o,
+        me: status.identity.member,
         list,
         wanted,
         live,
         now,
     };
     scene.take_notes(m);
+    // Who has begun to leave promotes nobody.
+    let promote = if m.leaving_since.is_none() {
+        scene.promote(m)
+    } else {
+        None
+    };
     // A step that has to wait holds up no other.
-    let steps = [scene.remove_unwanted(m), scene.promote(m), scene.evict(m)];
+    let steps = [scene.remove_unwanted(m), promote, scene.evict(m)];
     let (possible, waiting): (Vec<_>, Vec<_>) = steps.into_iter().flatten().partition(Result::is_ok);
     let step = possible.into_iter().chain(waiting).next();
     if let Some(Ok((_, Action::Remove { member }))) = &step {
@@ -119,11 +126,11 @@ fn unwanted(member: &Member, wanted: Wanted) -> bool {
     member.seat.is_some_and(|seat| !wanted.wants(seat))
 }
 
-/// The voter of the lowest wanted seat that answers.
-fn deputy(list: &MemberList, live: &Live, wanted: Wanted) -> Option<MemberId> {
+/// The voter of the lowest seat that answers: seats that are wanted are lower than those that are not.
+fn deputy(list: &MemberList, live: &Live) -> Option<MemberId> {
     list.voters()
         .filter(|(id, _)| live.answering.contains(id))
-        .filter_map(|(id, member)| member.seat.filter(|s| wanted.wants(*s)).map(|seat| (seat, *id)))
+        .filter_map(|(id, member)| member.seat.map(|seat| (seat, *id)))
         .min()
         .map(|(_, id)| id)
 }
@@ -133,6 +140,7 @@ type Step = Result<(String, Action), String>;
 
 struct Scene<'a> {
     o: &'a Observed,
+    me: MemberId,
     list: &'a MemberList,
     wanted: Wanted,
     live: Live,
@@ -167,7 +175,8 @@ impl Scene<'_> {
                 }
                 let progress = self.progress(*id, member);
                 let watch = m.learners.entry(*id).or_insert(LearnerWatch { progress, since: now });
-                if watch.progress != progress && self.live.answering.contains(id) {
+                // Who has caught up has nothing left to make progress with.
+                if self.live.answering.contains(id) && (watch.progress != progress || self.caught_up(*id)) {
                     *watch = LearnerWatch { progress, since: now };
                 }
             }
@@ -206,11 +215,13 @@ impl Scene<'_> {
             .seat
             .and_then(|seat| self.o.peers.fresh(self.now)?.get(&seat))
             .is_none_or(|peer| peer.terminating);
-        let caught_up = self
-            .status(id)
+        self.caught_up(id) && !ending && member.seat.is_some_and(|s| self.wanted.wants(s))
+    }
+
+    fn caught_up(&self, id: MemberId) -> bool {
+        self.status(id)
             .and_then(|status| lag_behind_leader(self.o, status, self.now))
-            .is_some_and(|lag| lag <= crate::limits::PROMOTION_LAG);
-        caught_up && !ending && member.seat.is_some_and(|s| self.wanted.wants(s))
+            .is_some_and(|lag| lag <= crate::limits::PROMOTION_LAG)
     }
 
     /// Members of unwanted seats whose pod is gone, or that had their time: dead ones first, then
@@ -228,7 +239,7 @@ impl Scene<'_> {
             .list
             .members
             .iter()
-            .filter(|(id, member)| self.is_unwanted(member) && overdue(id, member))
+            .filter(|(id, member)| **id != self.me && self.is_unwanted(member) && overdue(id, member))
             .collect();
         candidates.sort_by_key(|(id, member)| (self.live.answering.contains(id), std::cmp::Reverse(member.seat)));
         let mut blocked = None;
@@ -272,7 +283,7 @@ impl Scene<'_> {
         let another_waits = self.wanted.seats().any(|seat| self.list.of(seat).next().is_none());
         let (id, label) = self.list.learners().find_map(|(id, member)| {
             let watch = m.learners.get(id)?;
-            let stuck = !self.live.answering.contains(id) || (another_waits && !self.is_ready(*id));
+            let stuck = !self.live.answering.contains(id) || (another_waits && !self.caught_up(*id));
             let tried = self.now.since(watch.since) >= patience(m, member.seat, *id);
             (stuck && tried && member.seat.is_some() && !self.is_unwanted(member)).then(|| (*id, member.label()))
         })?;

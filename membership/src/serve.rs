@@ -43,7 +43,7 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
 fn answering(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft {
     let may_leave = o.hook_waits || m.leaving_since.is_some() || o.hint.is_some_and(|w| leave::leaves(o, w));
     if may_leave && let Some(draft) = leave::leave(o, status, m, now) {
-        return draft;
+        return leaving(o, status, draft, m, now);
     }
     if status.learner {
         return learner(o, status, now);
@@ -53,6 +53,26 @@ fn answering(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Dr
     let mut draft = voter(o, status, m, now);
     draft.actions.extend(prune);
     draft
+}
+
+/// A voter that has to wait before it can leave goes on looking after the others: what it waits for may wait
+/// for that, if no voter of a wanted seat is there to do it.
+fn leaving(o: &Observed, status: &EtcdStatus, mut leave: Draft, m: &mut Memory, now: Time) -> Draft {
+    let waits = leave.phase == Some(Phase::Leaving) && leave.actions.is_empty();
+    let (true, false, Some(leader)) = (waits, status.learner, status.leader) else {
+        return leave;
+    };
+    let leads = leader == status.identity.member;
+    let others =
+        birth_record(o, status, leads, m, now).or_else(|| housekeeping::housekeeping(o, status, leads, m, now));
+    match others {
+        Some(draft) if !draft.actions.is_empty() => draft,
+        Some(draft) => {
+            leave.needs.extend(draft.needs);
+            leave
+        }
+        None => leave,
+    }
 }
 
 fn voter(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft {

@@ -1,0 +1,175 @@
+//! Checks the membership core: `check`, `walk`, `bugs`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use muster_membership_model::bugs::Bug;
+use muster_membership_model::etcd::HealthRule;
+use muster_membership_model::moves::{Model, Settings};
+use muster_membership_model::search::{Bounds, Trace, search};
+use muster_membership_model::{From, starts, tell, walk};
+
+#[derive(Parser)]
+#[command(about = "Checks the membership decisions against a model of etcd, Kubernetes and their faults")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Searches every state within the bounds.
+    Check {
+        /// Seats.
+        #[arg(long, default_value_t = 3)]
+        seats: usize,
+        /// Faults on one way, at most.
+        #[arg(long, default_value_t = 1)]
+        faults: u8,
+        /// Scalings on one way, at most.
+        #[arg(long, default_value_t = 1)]
+        scalings: u8,
+        /// Where it starts.
+        #[arg(long, default_value = "all")]
+        from: From,
+        /// States, at most.
+        #[arg(long, default_value_t = 20_000_000)]
+        states: usize,
+        /// Tries a fair run from one of so many states.
+        #[arg(long, default_value_t = 1)]
+        settle_every: usize,
+        /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
+        #[arg(long)]
+        old_health_rule: bool,
+        /// Without an operator.
+        #[arg(long)]
+        no_operator: bool,
+        /// What is known from the API server may be older than what is known from etcd.
+        #[arg(long)]
+        stale_reads: bool,
+        /// With a deliberate bug.
+        #[arg(long)]
+        bug: Option<Bug>,
+    },
+    /// Walks at random.
+    Walk {
+        /// Seats.
+        #[arg(long, default_value_t = 5)]
+        seats: usize,
+        /// Moves.
+        #[arg(long, default_value_t = 1_000_000)]
+        steps: usize,
+        /// Where the randomness starts.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
+        #[arg(long)]
+        old_health_rule: bool,
+    },
+    /// Shows that each deliberate bug is found.
+    Bugs,
+}
+
+fn health(old: bool) -> HealthRule {
+    if old { HealthRule::Every } else { HealthRule::Quorum }
+}
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let trace = match Args::parse().command {
+        Command::Check {
+            seats,
+            faults,
+            scalings,
+            from,
+            states,
+            settle_every,
+            old_health_rule,
+            no_operator,
+            stale_reads,
+            bug,
+        } => {
+            let mut model = Model::new(Settings {
+                seats,
+                health: health(old_health_rule),
+                operator: !no_operator,
+                stale_reads,
+                bug,
+            });
+            let starts = starts(&mut model, from, faults, scalings);
+            let found = search(&mut model, &starts, Bounds { states, settle_every });
+            println!(
+                "{} states, {} moves, depth {}, {}; fair runs from {} states; {:.1} s",
+                found.states,
+                found.moves,
+                found.depth,
+                if found.complete { "complete" } else { "cut off" },
+                found.settled,
+                began.elapsed().as_secs_f64(),
+            );
+            for (why, count) in &found.excused {
+                println!("  {count} of them end otherwise: {why}");
+            }
+            show(&mut model, found.trace)
+        }
+        Command::Walk {
+            seats,
+            steps,
+            seed,
+            old_health_rule,
+        } => {
+            let mut model = Model::new(Settings {
+                seats,
+                health: health(old_health_rule),
+                operator: true,
+                stale_reads: true,
+                bug: None,
+            });
+            let walked = walk::walk(&mut model, steps, seed);
+            println!(
+                "{} moves with {} faults; {} fair runs converged ({} after a rescue), {} were excused; {:.1} s",
+                walked.moves,
+                walked.faults,
+                walked.converged,
+                walked.rescued,
+                walked.excused,
+                began.elapsed().as_secs_f64(),
+            );
+            show(&mut model, walked.trace)
+        }
+        Command::Bugs => bugs(),
+    };
+    if trace { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn show(model: &mut Model, trace: Option<Trace>) -> bool {
+    match trace {
+        Some(trace) => {
+            println!("{}", tell::trace(model, &trace));
+            true
+        }
+        None => false,
+    }
+}
+
+fn bugs() -> bool {
+    let mut missed = false;
+    for bug in Bug::value_variants() {
+        let began = Instant::now();
+        let (mut model, found) = muster_membership_model::hunt(*bug);
+        println!(
+            "{bug:?}: {} states, {:.1} s",
+            found.states,
+            began.elapsed().as_secs_f64()
+        );
+        match found.trace {
+            Some(trace) => println!("{}", tell::trace(&mut model, &trace)),
+            None => {
+                println!("  NOT FOUND\n");
+                missed = true;
+            }
+        }
+    }
+    missed
+}

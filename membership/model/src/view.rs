@@ -1,0 +1,447 @@
+//! What one agent sees of the world, and what the core decides from it.
+//!
+//! A look answers everything that the core asks for at one moment; what happens between the look and the
+//! steps that follow from it is up to the model. Time is taken out: a moment that the core remembers is
+//! either now, or so long ago that every patience has run out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use muster_membership as core;
+use muster_membership::memory::LearnerWatch;
+use muster_membership::{
+    Action, AgentReport, Birth, BirthPhase, ClusterId, Decision, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me,
+    Member, MemberId, MemberList, Memory, Need, Observed, Peer, Reading, Time, Wanted, Workload,
+};
+
+use crate::bugs::Bug;
+use crate::etcd;
+use crate::pools::Pools;
+use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
+
+/// The moment of every decision.
+pub const NOW: Time = Time(1 << 40);
+/// A moment long ago.
+const LONG_AGO: Time = Time(1);
+
+/// What an etcd answers to Status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Status {
+    id: Id,
+    leader: Option<Id>,
+    learner: bool,
+    caught_up: bool,
+}
+
+/// What is seen of another seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Other {
+    ending: bool,
+    etcd: Option<Status>,
+    has_data: Option<bool>,
+}
+
+/// Everything that one decision depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct View {
+    seat: usize,
+    hook_waits: bool,
+    running: bool,
+    wal: Option<Id>,
+    join: Option<Id>,
+    tombstone: Option<Id>,
+    wal_seen: bool,
+    leftovers: bool,
+    corrupt: bool,
+    corrupt_before: bool,
+    founder: bool,
+    memory: u32,
+    /// What the API server said; none if it did not answer.
+    api: Option<ApiRead>,
+    /// What the watch tells.
+    hint: Option<(u8, bool)>,
+    status_cluster: u8,
+    claims: u8,
+    cluster: u8,
+    others: [Option<Other>; SEATS],
+    local: Option<Status>,
+    local_list: u32,
+    list: Option<u32>,
+}
+
+/// What came of a look.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// What the core says.
+    pub why: String,
+    /// What it wants to do.
+    pub actions: Vec<Action>,
+    /// What it remembers.
+    pub memory: u32,
+    /// What is wrong with the decision itself.
+    pub broken: Option<String>,
+}
+
+/// Decisions that were made before.
+#[derive(Debug, Default)]
+pub struct Looks {
+    known: HashMap<View, Looked>,
+}
+
+fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<Status> {
+    let id = s.seats[seat].wal.filter(|_| s.seats[seat].running)?;
+    let entry = etcd::entry(pools.configs.get(s.seats[seat].view), id).copied();
+    Some(Status {
+        id,
+        leader: etcd::known_leader(s, working, seat),
+        learner: entry.is_some_and(|e| e.learner),
+        caught_up: entry.is_none_or(|e| !e.learner) || s.caught_up & id.bit() != 0,
+    })
+}
+
+impl View {
+    /// What the agent of seat `i` sees.
+    #[must_use]
+    pub fn of(s: &State, pools: &Pools, i: usize, status_known: bool) -> Self {
+        let me = &s.seats[i];
+        let working = etcd::working_leader(s, pools);
+        let api = me.read.or(s.api());
+        let mut others = [None; SEATS];
+        for (j, other) in others.iter_mut().enumerate() {
+            let seat = &s.seats[j];
+            if j == i || seat.pod == Pod::Gone || s.api_down {
+                continue;
+            }
+            let reached = s.linked(i, j);
+            *other = Some(Other {
+                ending: seat.pod == Pod::Ending,
+                etcd: status(s, pools, working, j).filter(|_| reached),
+                has_data: reached.then_some(seat.wal.is_some() || seat.join.is_some()),
+            });
+        }
+        Self {
+            seat: i,
+            hook_waits: me.hook_waits(),
+            running: me.running,
+            wal: me.wal,
+            join: me.join,
+            tombstone: me.tombstone,
+            wal_seen: me.wal_seen,
+            leftovers: me.leftovers,
+            corrupt: me.corrupt,
+            corrupt_before: me.corrupt_before,
+            founder: match api.map(|api| api.record) {
+                Some(Record::Claimed(claim)) => me.claim == claim,
+                Some(Record::Formed { claim, founder_known }) => founder_known && me.claim == claim,
+                _ => false,
+            },
+            memory: me.memory,
+            api,
+            hint: s.api().map(|api| (api.wanted, api.deleting)),
+            status_cluster: match s.record {
+                _ if !status_known || s.api_down => 0,
+                Record::Formed { claim, .. } => claim,
+                _ => s.cluster,
+            },
+            claims: s.claims,
+            cluster: s.cluster,
+            others,
+            local: status(s, pools, working, i),
+            local_list: if me.running { me.view } else { 0 },
+            list: etcd::can_read(s, pools, working, i).then_some(s.config),
+        }
+    }
+
+    fn observed(&self, pools: &Pools) -> Observed {
+        Observed {
+            me: Me {
+                seat: core::Seat(u32::try_from(self.seat).unwrap_or(0)),
+                name: format!("c-{}", self.seat),
+                peer_url: url(self.seat),
+                volume: "mine".into(),
+            },
+            hook_waits: self.hook_waits,
+            disk: Disk {
+                wal: self.wal.map(|id| self.identity(id)),
+                join: self.join.map(|id| self.identity(id)),
+                wal_seen: self.wal_seen,
+                leftovers: self.leftovers,
+                tombstone: self.tombstone.map(|id| self.identity(id)),
+                corrupt_before: self.corrupt_before,
+                unreadable: None,
+            },
+            launcher: if self.running {
+                Launcher::Running
+            } else {
+                Launcher::AwaitingPlan { corrupt: self.corrupt }
+            },
+            workload: Reading::default(),
+            hint: self.hint.map(|(wanted, deleting)| workload(wanted, deleting)),
+            birth: Reading::default(),
+            status_cluster: Reading::default(),
+            endpoint: Reading::default(),
+            peers: Reading::default(),
+            local: self.local.map_or_else(failed, |s| Reading::saw(NOW, self.status(s))),
+            local_list: self.running.then(|| self.members(pools.configs.get(self.local_list))),
+            list: Reading::default(),
+            refusal: None,
+            token: token(self.claims + 1),
+        }
+    }
+
+    /// Answers one need.
+    fn answer(&self, o: &mut Observed, need: Need, pools: &Pools) {
+        match need {
+            Need::Workload => match self.api {
+                Some(api) => o.workload = Reading::saw(NOW, workload(api.wanted, api.deleting)),
+                None => o.workload.fail(NOW),
+            },
+            Need::Birth => match self.api {
+                Some(api) => o.birth = Reading::saw(NOW, self.birth(api.record)),
+                None => o.birth.fail(NOW),
+            },
+            Need::StatusCluster if self.api.is_some() => {
+                let known = (self.status_cluster > 0).then(|| cluster_id(self.status_cluster));
+                o.status_cluster = Reading::saw(NOW, known);
+            }
+            Need::StatusCluster => o.status_cluster.fail(NOW),
+            Need::Peers if self.hint.is_some() => {
+                o.endpoint = Reading::saw(NOW, Endpoint::Published);
+                o.peers = Reading::saw(NOW, self.peers());
+            }
+            Need::Peers => {
+                o.endpoint.fail(NOW);
+                o.peers.fail(NOW);
+            }
+            Need::List(_) => match self.list {
+                Some(list) => o.list = Reading::saw(NOW, self.members(pools.configs.get(list))),
+                None => o.list.fail(NOW),
+            },
+        }
+    }
+
+    fn identity(&self, id: Id) -> Identity {
+        Identity {
+            member: MemberId(id.number()),
+            cluster: cluster_id(self.cluster),
+        }
+    }
+
+    fn status(&self, s: Status) -> EtcdStatus {
+        EtcdStatus {
+            identity: self.identity(s.id),
+            leader: s.leader.map(|id| MemberId(id.number())),
+            learner: s.learner,
+            applied: if s.caught_up { 1_000_000 } else { 0 },
+        }
+    }
+
+    fn birth(&self, record: Record) -> Option<Birth> {
+        let (phase, attested, claim) = match record {
+            Record::Missing => return None,
+            Record::Unclaimed { attested } => (BirthPhase::Unclaimed, attested, 0),
+            Record::Claimed(claim) => (BirthPhase::Claimed, true, claim),
+            Record::Formed { claim, .. } => (BirthPhase::Formed, true, claim),
+        };
+        let known = !matches!(
+            record,
+            Record::Unclaimed { .. }
+                | Record::Formed {
+                    founder_known: false,
+                    ..
+                }
+        );
+        let volume = if self.founder { "mine" } else { "another" };
+        Some(Birth {
+            phase,
+            no_older_volumes: attested,
+            founder: known.then(|| (token(claim), core::Seat(0), volume.into())),
+            cluster: (claim > 0).then(|| cluster_id(claim)),
+            abandoned: None,
+        })
+    }
+
+    fn peers(&self) -> BTreeMap<core::Seat, Peer> {
+        let peer = |other: &Other| Peer {
+            terminating: other.ending,
+            etcd: other.etcd.map_or_else(failed, |s| Reading::saw(NOW, self.status(s))),
+            agent: other.has_data.map_or_else(failed, |has_data| {
+                let snapshot_bytes = 0;
+                Reading::saw(
+                    NOW,
+                    AgentReport {
+                        has_data,
+                        snapshot_bytes,
+                    },
+                )
+            }),
+        };
+        let seats = (0..).map(core::Seat).zip(&self.others);
+        seats
+            .filter_map(|(seat, other)| Some((seat, peer(other.as_ref()?))))
+            .collect()
+    }
+
+    fn members(&self, config: &Config) -> MemberList {
+        let member = |e: &crate::state::Entry| {
+            let seat = e.id.seat();
+            let name = if e.started { format!("c-{seat}") } else { String::new() };
+            let member = Member {
+                seat: Some(core::Seat(u32::try_from(seat).unwrap_or(0))),
+                name,
+                peer_urls: vec![url(seat)],
+                learner: e.learner,
+            };
+            (MemberId(e.id.number()), member)
+        };
+        MemberList {
+            cluster: cluster_id(self.cluster),
+            members: config.iter().map(member).collect(),
+        }
+    }
+}
+
+fn workload(wanted: u8, deleting: bool) -> Workload {
+    if deleting {
+        Workload::Deleting
+    } else {
+        Workload::Wants(Wanted(wanted.into()))
+    }
+}
+
+fn failed<T>() -> Reading<T> {
+    let mut reading = Reading::default();
+    reading.fail(NOW);
+    reading
+}
+
+fn url(seat: usize) -> String {
+    format!("http://c-{seat}.c-peer:2380")
+}
+
+/// The token of a claim.
+#[must_use]
+pub fn token(claim: u8) -> String {
+    format!("t{claim}")
+}
+
+fn cluster_id(claim: u8) -> ClusterId {
+    core::ids::founding_cluster_id(&url(0), &token(claim))
+}
+
+/// Lets the core decide, as often as it only asks to see more.
+pub fn look(view: View, looks: &mut Looks, pools: &mut Pools, bug: Option<Bug>) -> Looked {
+    if let Some(looked) = looks.known.get(&view) {
+        return looked.clone();
+    }
+    let mut observed = view.observed(pools);
+    let mut memory = pools.memories.get(view.memory).clone();
+    let mut asked = BTreeSet::new();
+    let looked = loop {
+        let decision = decide(bug, &observed, &memory);
+        let looks_on = decision.phase.is_none();
+        if looks_on && decision.needs.is_subset(&asked) {
+            break Looked {
+                why: "(looks)".into(),
+                actions: vec![],
+                memory: view.memory,
+                broken: Some(format!("asks for {:?} without end", decision.needs)),
+            };
+        }
+        // A wait is decided once more when what it asked for has been read, as the shell does.
+        let goes_on = decision.actions.is_empty() && !decision.needs.is_subset(&asked);
+        if !looks_on && !goes_on {
+            break Looked {
+                broken: acts_on_nothing(&view, &decision),
+                memory: pools.memories.number(&without_time(&decision.memory)),
+                why: decision.why,
+                actions: decision.actions,
+            };
+        }
+        for need in decision.needs {
+            view.answer(&mut observed, need, pools);
+            asked.insert(need);
+        }
+        memory = decision.memory;
+    };
+    looks.known.insert(view, looked.clone());
+    looked
+}
+
+fn decide(bug: Option<Bug>, o: &Observed, memory: &Memory) -> Decision {
+    match bug {
+        None => core::decide(o, memory, NOW),
+        Some(bug) => bug.decide(o, memory),
+    }
+}
+
+/// Invariant 6: what could not be read moves nothing.
+fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
+    let wanted = view.api.filter(|api| !api.deleting).map(|api| api.wanted);
+    let knows_wanted = wanted.is_some();
+    for action in &decision.actions {
+        let known = match action {
+            Action::AddLearner | Action::Promote { .. } | Action::Remove { .. } => knows_wanted && view.list.is_some(),
+            Action::Tombstone => knows_wanted && view.list.is_some(),
+            Action::ClaimBirth { .. } => knows_wanted,
+            Action::Archive(core::ArchiveReason::Removed) => knows_wanted,
+            Action::Archive(core::ArchiveReason::Corrupt) => view.list.is_some(),
+            _ => true,
+        };
+        if !known {
+            return Some(format!("{action:?} although what it needs to know could not be read"));
+        }
+        if let Action::Remove { member } = action
+            && let Some(id) = Id::from_number(member.0)
+            && wanted.is_some_and(|wanted| id.seat() < usize::from(wanted))
+            && healthy(view, id)
+        {
+            return Some(format!("{id} is removed: it answers, and its seat is wanted"));
+        }
+    }
+    None
+}
+
+/// Invariant 4: healthy is what answers, and votes or could.
+fn healthy(view: &View, id: Id) -> bool {
+    let other = view.others[id.seat()].and_then(|other| other.etcd);
+    let status = if id.seat() == view.seat { view.local } else { other };
+    status.is_some_and(|s| s.id == id && s.leader.is_some() && (!s.learner || s.caught_up))
+}
+
+/// What makes no difference here is left out: every patience is the same, notes never lapse, and archives
+/// are not modelled.
+fn without_time(memory: &Memory) -> Memory {
+    Memory {
+        pruned: true,
+        noted_at: None,
+        evictions: BTreeMap::new(),
+        ..memory.clone()
+    }
+}
+
+/// The same memory after a time in which every patience has run out, and in which the agent went on looking.
+#[must_use]
+pub fn long_after(memory: &Memory) -> Memory {
+    let age = |time: &Option<Time>| time.map(|_| LONG_AGO);
+    let notes = |notes: &BTreeMap<MemberId, Time>| notes.keys().map(|id| (*id, LONG_AGO)).collect();
+    let watch = |(id, watch): (&MemberId, &LearnerWatch)| {
+        let progress = watch.progress;
+        (
+            *id,
+            LearnerWatch {
+                progress,
+                since: LONG_AGO,
+            },
+        )
+    };
+    Memory {
+        leaving_since: age(&memory.leaving_since),
+        hook_since: age(&memory.hook_since),
+        formed_as_of: age(&memory.formed_as_of),
+        unwanted_since: notes(&memory.unwanted_since),
+        ready_since: notes(&memory.ready_since),
+        learners: memory.learners.iter().map(watch).collect(),
+        due_since: age(&memory.due_since),
+        ..memory.clone()
+    }
+}
