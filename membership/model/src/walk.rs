@@ -50,65 +50,96 @@ pub struct Walked {
 
 /// Walks `steps` moves from the states at rest, with faults and scalings on the way.
 pub fn walk(model: &mut Model, steps: usize, seed: u64) -> Walked {
-    let mut random = Random::new(seed);
-    let mut settler = Settler::default();
-    let mut walked = Walked::default();
-    let mut s = begin(model, &mut random);
-    while walked.moves < steps {
-        s.faults = u8::try_from(random.below(4)).unwrap_or(0);
-        s.scalings = u8::try_from(random.below(4)).unwrap_or(0);
-        let (start, mut moves) = (s, vec![]);
-        let length = 30 + random.below(150);
-        // Most moves are not possible at most times; where none is, the walk goes on elsewhere.
-        for _ in 0..length * 60 {
-            if moves.len() >= length {
-                break;
-            }
-            let possible = model.moves(&s);
-            let m = possible[random.below(possible.len())];
-            // Faults and long waits come up rarely, so that something gets done between them.
-            let rare = is_fault(m) || matches!(m, Move::Wait | Move::Read(_) | Move::Step(_, Outcome::ReplyLost | Outcome::Late));
-            if rare && random.below(6) > 0 {
-                continue;
-            }
-            let Some(next) = model.apply(&s, m) else { continue };
-            moves.push(m);
-            walked.moves += 1;
-            walked.faults += usize::from(next.state.faults < s.faults);
-            if let Some(broken) = next.broken {
-                walked.trace = Some(Trace { start, moves, broken });
-                return walked;
-            }
-            s = next.state;
-            // Whoever deletes everything ends the walk.
-            if s.deleting && moves.len() > length / 2 {
-                break;
-            }
-        }
-        let (settled, end) = settler.settle_to(model, s);
-        walked.rescued = settler.rescues;
-        s = match settled {
-            Settled::Converged => {
-                walked.converged += 1;
-                end
-            }
-            Settled::Excused(_) => {
-                walked.excused += 1;
-                begin(model, &mut random)
-            }
-            Settled::Stuck(broken) => {
-                walked.trace = Some(Trace { start, moves, broken });
-                return walked;
-            }
+    let mut walker = Walker::new(seed);
+    let mut s = walker.begin(model);
+    while walker.walked.moves < steps && walker.walked.trace.is_none() {
+        s.faults = u8::try_from(walker.random.below(4)).unwrap_or(0);
+        s.scalings = u8::try_from(walker.random.below(4)).unwrap_or(0);
+        let length = 30 + walker.random.below(150);
+        s = match walker.stretch(model, s, length) {
+            Some(end) => end,
+            None => walker.begin(model),
         };
     }
-    walked
+    walker.walked
 }
 
-fn begin(model: &mut Model, random: &mut Random) -> State {
-    let replicas = u8::try_from(1 + random.below(model.settings.seats)).unwrap_or(1);
-    match random.below(3) {
-        0 => model.unborn(replicas, random.below(2) == 0),
-        _ => model.at_rest(replicas),
+/// Walks many times from the same state, `length` moves each.
+pub fn walk_from(model: &mut Model, start: State, times: usize, length: usize, seed: u64) -> Walked {
+    let mut walker = Walker::new(seed);
+    for _ in 0..times {
+        walker.stretch(model, start, length);
+        if walker.walked.trace.is_some() {
+            break;
+        }
+    }
+    walker.walked
+}
+
+struct Walker {
+    random: Random,
+    settler: Settler,
+    walked: Walked,
+}
+
+impl Walker {
+    fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            settler: Settler::default(),
+            walked: Walked::default(),
+        }
+    }
+
+    fn begin(&mut self, model: &mut Model) -> State {
+        let replicas = u8::try_from(1 + self.random.below(model.settings.seats)).unwrap_or(1);
+        match self.random.below(3) {
+            0 => model.unborn(replicas, self.random.below(2) == 0),
+            _ => model.at_rest(replicas),
+        }
+    }
+
+    /// At most `length` moves, and a fair run; where that ended, if it ended well.
+    fn stretch(&mut self, model: &mut Model, start: State, length: usize) -> Option<State> {
+        let (mut s, mut moves) = (start, vec![]);
+        // Most moves are not possible at most times; where none is, the walk goes on elsewhere.
+        for _ in 0..length * 60 {
+            // Whoever deletes everything ends the walk.
+            if moves.len() >= length || s.deleting && moves.len() > length / 2 {
+                break;
+            }
+            let Some(m) = self.pick(&model.moves(&s)) else { continue };
+            let Some(next) = model.apply(&s, m) else { continue };
+            moves.push(m);
+            self.walked.moves += 1;
+            self.walked.faults += usize::from(next.state.faults < s.faults);
+            s = next.state;
+            if let Some(broken) = next.broken {
+                self.walked.trace = Some(Trace { start, moves, broken });
+                return None;
+            }
+        }
+        let (settled, end) = self.settler.settle_to(model, s);
+        self.walked.rescued = self.settler.rescues;
+        match settled {
+            Settled::Converged => {
+                self.walked.converged += 1;
+                return Some(end);
+            }
+            Settled::Excused(_) => self.walked.excused += 1,
+            Settled::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),
+        }
+        None
+    }
+
+    /// Any move; faults and long waits come up rarely, so that something gets done between them.
+    fn pick(&mut self, possible: &[Move]) -> Option<Move> {
+        let m = *possible.get(self.random.below(possible.len()))?;
+        let rare = is_fault(m)
+            || matches!(
+                m,
+                Move::Wait | Move::Read(_) | Move::Step(_, Outcome::ReplyLost | Outcome::Late)
+            );
+        (!rare || self.random.below(6) == 0).then_some(m)
     }
 }

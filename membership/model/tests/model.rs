@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Settings};
+use muster_membership_model::moves::{Model, Move, Settings};
 use muster_membership_model::search::{Bounds, search};
 use muster_membership_model::{From, hunt, starts, tell, walk};
 
@@ -113,4 +113,20 @@ fn every_deliberate_bug_is_found() {
         );
         assert!(told.lines().count() < 20, "a counterexample to read in one go");
     }
+}
+
+/// The lowest seat is down when four others are to leave, and comes back at any time.
+#[test]
+fn five_seats_shrink_to_any_size_with_a_wanted_one_down() {
+    let mut model = Model::new(Settings { seats: 5, ..SETTINGS });
+    let mut start = model.at_rest(5);
+    start.faults = 1;
+    let mut start = model.apply(&start, Move::PodDies(0)).unwrap().state;
+    start.scalings = 1;
+    let walked = walk::walk_from(&mut model, start, 1_000, 60, 3);
+    println!("{walked:?}");
+    if let Some(trace) = &walked.trace {
+        panic!("{}", tell::trace(&mut model, trace));
+    }
+    assert_eq!(walked.excused, 0);
 }
