@@ -61,8 +61,9 @@ pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
 
 /// Claims the unclaimed record, if it is certain that no older data exists.
 fn found(o: &Observed, birth: &Birth, attested: bool, now: Time) -> Draft {
+    let all = [Need::Birth, Need::Workload, Need::Peers, Need::StatusCluster];
     let wanted = match o.workload.check(now) {
-        Freshness::Stale => return Draft::look([Need::Workload, Need::Peers, Need::StatusCluster]),
+        Freshness::Stale => return Draft::look(all),
         Freshness::Fresh(Workload::Wants(wanted)) if wanted.wants(o.me.seat) => *wanted,
         Freshness::Fresh(_) => return hold("the StatefulSet does not want this seat"),
         Freshness::Failed => {
@@ -73,9 +74,10 @@ fn found(o: &Observed, birth: &Birth, attested: bool, now: Time) -> Draft {
         return Draft::wait(Phase::Waiting, "waiting for seat 0 to found the cluster", REFUSED).reading([Need::Birth]);
     }
     match o.status_cluster.check(now) {
-        Freshness::Stale => return Draft::look([Need::StatusCluster]),
+        Freshness::Stale => return Draft::look(all),
         Freshness::Failed => {
-            return hold("the API server does not answer; the EtcdCluster's status may know an older cluster");
+            return hold("the API server does not answer; the EtcdCluster's status may know an older cluster")
+                .reading([Need::StatusCluster]);
         }
         Freshness::Fresh(Some(known)) if birth.abandoned != Some(*known) => {
             return Draft::wait(

@@ -12,8 +12,10 @@ use crate::observed::{Endpoint, Freshness, Identity, Member, MemberList, Observe
 /// it marks the record, so until then the founder may start once more from nothing without harm.
 pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) -> Draft {
     let list = Need::List(Some(cluster));
+    // Everything at once: what was read first must not be stale when the last is there.
+    let all = [Need::Birth, Need::Workload, Need::Peers, list];
     let wanted = match o.workload.check(now) {
-        Freshness::Stale => return Draft::look([Need::Workload, Need::Peers, list]),
+        Freshness::Stale => return Draft::look(all),
         Freshness::Failed => {
             return wait(
                 "the API server does not answer; a seat joins only while the StatefulSet wants it",
@@ -29,7 +31,7 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) ->
     // A name that is looked up before it is published may be answered "no such name" from caches for
     // 30 s, by everyone: nobody dials this seat before its name is there.
     match o.endpoint.check(now) {
-        Freshness::Stale => return Draft::look([Need::Peers, list]),
+        Freshness::Stale => return Draft::look(all),
         Freshness::Failed => {
             return wait(
                 "the API server does not answer; this pod's name may not be published yet",
@@ -44,7 +46,7 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) ->
         Freshness::Fresh(Endpoint::Published) => {}
     }
     match o.list.check(now) {
-        Freshness::Stale => Draft::look([Need::Peers, list]),
+        Freshness::Stale => Draft::look(all),
         Freshness::Fresh(members) if members.cluster == cluster && formed => step(o, members, wanted, now),
         Freshness::Failed if every_volume_is_empty(o, wanted, now) => {
             lost(cluster, formed).reading([Need::Birth, Need::Peers, list])
@@ -147,7 +149,7 @@ fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
 fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, now: Time) -> Draft {
     let again = [Need::Peers, Need::List(Some(list.cluster))];
     match o.peers.check(now) {
-        Freshness::Stale => return Draft::look(again),
+        Freshness::Stale => return Draft::look(again).reading([Need::Birth, Need::Workload]),
         Freshness::Failed => {
             return wait(
                 format!("this seat's member {old} has lost its volume; who else answers is not known"),

@@ -59,7 +59,7 @@ fn stay(o: &Observed, status: &EtcdStatus, workload: Workload, m: &Memory, now: 
     if let (true, true, Workload::Wants(wanted)) = (leads, patient, workload) {
         let known = (o.list.check(now), o.peers.check(now));
         if matches!(known, (Freshness::Stale, _) | (_, Freshness::Stale)) {
-            return Draft::look([Need::Peers, list(status)]);
+            return Draft::look([Need::Workload, Need::Peers, list(status)]);
         }
         if let Some(to) = o.list.fresh(now).and_then(|l| successor(o, status, l, wanted, now)) {
             return Draft::act(

@@ -1,10 +1,13 @@
 //! How long the core waits for what. All values are milliseconds.
 
 /// A reading older than this moves nothing: the world may have changed since.
-pub const FRESH: u64 = 3_000;
+pub const FRESH: u64 = 5_000;
+/// How long it is known that a read got no answer. Longer than any read may take, so that a look at something
+/// that never answers ends, and is not repeated without a decision.
+pub const UNANSWERED: u64 = 15_000;
 /// How long the shell waits for any one [`Need`](crate::Need), all its parts together. Well below
 /// [`FRESH`]: an answer that is stale when it arrives would be asked for again, without end.
-pub const READ: u64 = 2_000;
+pub const READ: u64 = 4_000;
 /// How often a serving seat looks at its own etcd when nothing is due.
 pub const REST: u64 = 1_000;
 /// How soon a step that somebody is waiting for is looked at again.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::Live;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::limits::FRESH;
+use crate::limits::{FRESH, UNANSWERED};
 
 /// A value that has to be read from somewhere that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,10 +53,16 @@ impl<T> Reading<T> {
 
     /// How the reading stands at `now`.
     pub fn check(&self, now: Time) -> Freshness<'_, T> {
-        let recent = |at: Time| now.since(at) <= FRESH;
+        let since = |at: Time| now.since(at);
         match (&self.seen, self.failed) {
-            (Some((at, value)), failed) if recent(*at) && failed.is_none_or(|f| f < *at) => Freshness::Fresh(value),
-            (_, Some(at)) if recent(at) => Freshness::Failed,
+            (Some((at, value)), failed) if failed.is_none_or(|f| f < *at) => {
+                if since(*at) <= FRESH {
+                    Freshness::Fresh(value)
+                } else {
+                    Freshness::Stale
+                }
+            }
+            (_, Some(at)) if since(at) <= UNANSWERED => Freshness::Failed,
             _ => Freshness::Stale,
         }
     }

@@ -35,7 +35,7 @@ fn start(why: &str) -> Draft {
 /// The member is gone from its cluster for certain (a fenced list, or the tombstone of its own leave).
 fn removed(o: &Observed, wal: Identity, now: Time) -> Draft {
     match o.workload.check(now) {
-        Freshness::Stale => Draft::look([Need::Workload]),
+        Freshness::Stale => Draft::look([Need::Workload, Need::List(Some(wal.cluster))]),
         Freshness::Failed => Draft::wait(
             Phase::Left,
             "the member on this volume was removed; whether the seat is wanted again is not known, because the API server does not answer",

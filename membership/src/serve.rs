@@ -51,6 +51,9 @@ fn answering(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Dr
     let prune = if m.pruned { None } else { Some(Action::PruneArchives) };
     m.pruned = true;
     let mut draft = voter(o, status, m, now);
+    if may_leave && o.workload.fresh(now).is_none() {
+        draft.needs.insert(Need::Workload);
+    }
     draft.actions.extend(prune);
     draft
 }

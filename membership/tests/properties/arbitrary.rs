@@ -65,10 +65,10 @@ impl Choices<'_> {
         let choice = self.up_to(16);
         let age = match choice {
             _ if self.tidy => 200 * u64::from(choice),
-            15 => 3_000,
-            14 => 3_001,
-            13 => 3_001 + 1_000 * u64::from(self.byte()),
-            n => u64::from(n) * 200,
+            15 => 5_000,
+            14 => 5_001,
+            13 => 5_001 + 1_000 * u64::from(self.byte()),
+            n => u64::from(n) * 300,
         };
         Time(NOW.0 - age)
     }
@@ -311,7 +311,7 @@ fn blind<T>(reading: &mut Reading<T>, how: u8, at: u64) {
         1 => {
             // Everything is too old.
             if let Some((time, _)) = &mut reading.seen {
-                *time = Time(NOW.0 - 3_001 - at);
+                *time = Time(NOW.0 - 5_001 - at);
             }
         }
         _ => {

@@ -6,7 +6,7 @@
 mod arbitrary;
 mod rules;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arbitrary::{NOW, observed};
 use muster_membership::limits::READ;
@@ -61,33 +61,32 @@ proptest! {
         }
     }
 
-    /// Needs are answered, or fail, within the time that the shell has for them. Then they are not asked again
-    /// before something is decided.
+    /// However long the shell takes for each look, within what it may take: after a few looks something is
+    /// decided, whether the needs are answered or not.
     #[test]
-    fn a_look_never_loops(
+    fn looking_comes_to_an_end(
         o in observed(),
-        answers in proptest::collection::vec(observed(), 6),
+        answers in proptest::collection::vec(observed(), 4),
         fails in any::<u8>(),
-        takes in 0..=READ / 4,
+        takes in 0..=READ,
         m in arbitrary::memory(),
     ) {
         let (mut o, mut m, mut now) = (o, m, NOW);
-        let mut answered = BTreeSet::new();
+        let mut asked = vec![];
         for (round, answer) in answers.iter().enumerate() {
             let decision = decide(&o, &m, now);
             if decision.phase.is_some() {
                 return Ok(());
             }
-            prop_assert!(!decision.needs.is_subset(&answered), "asks once more for {:?}", decision.needs);
             for need in &decision.needs {
                 arbitrary::answer(&mut o, answer, *need, now, fails >> round & 1 == 1);
-                answered.insert(*need);
             }
+            asked.push(decision.needs);
             m = decision.memory;
             now = now.after(takes);
             arbitrary::refresh_own(&mut o, now);
         }
-        prop_assert!(decide(&o, &m, now).phase.is_some(), "six looks, and nothing decided");
+        prop_assert!(decide(&o, &m, now).phase.is_some(), "looks, and looks: {asked:?}");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use muster_membership::*;
 
 use crate::arbitrary::NOW;
 
-/// What answered within the last three seconds, and did not fail to answer since.
+/// What answered within the last five seconds, and did not fail to answer since.
 fn lately<T>(reading: &Reading<T>) -> Option<&T> {
     let (at, value) = reading.seen.as_ref()?;
-    let in_time = at.0 + 3_000 >= NOW.0;
+    let in_time = at.0 + 5_000 >= NOW.0;
     let failed_since = reading.failed.is_some_and(|failed| failed >= *at);
     (in_time && !failed_since).then_some(value)
 }
@@ -118,6 +118,14 @@ impl Seen<'_> {
         }
     }
 
+    /// The seat of a member: what runs here is of this seat, whatever its URL says.
+    fn seat_of(&self, id: MemberId, member: &Member) -> Result<Seat, String> {
+        let running = self.o.launcher == Launcher::Running;
+        let mine = running && lately(&self.o.local).is_some_and(|s| s.identity.member == id);
+        let seat = if mine { Some(self.o.me.seat) } else { member.seat };
+        seat.ok_or_else(|| "it belongs to no seat of ours".to_owned())
+    }
+
     fn add(&self) -> Result<(), String> {
         let list = self.list()?;
         ensure(self.waits_for_plan(), "etcd does not wait for a plan")?;
@@ -143,10 +151,7 @@ impl Seen<'_> {
         let list = self.list()?;
         let member = list.members.get(&target).ok_or("it is not listed")?;
         let wanted = self.wanted().filter(|n| *n > 0).ok_or("who is wanted is not known")?;
-        let running = self.o.launcher == Launcher::Running;
-        let mine = running && lately(&self.o.local).is_some_and(|s| s.identity.member == target);
-        let seat = if mine { Some(self.o.me.seat) } else { member.seat };
-        let seat = seat.ok_or("it belongs to no seat of ours")?;
+        let seat = self.seat_of(target, member)?;
         let answers = self.answers(target, list.cluster);
         if seat.0 < wanted {
             let replaced = seat == self.o.me.seat
@@ -183,7 +188,7 @@ impl Seen<'_> {
     fn promote(&self, target: MemberId) -> Result<(), String> {
         let list = self.list()?;
         let member = list.members.get(&target).ok_or("it is not listed")?;
-        let seat = member.seat.ok_or("it belongs to no seat of ours")?;
+        let seat = self.seat_of(target, member)?;
         ensure(
             self.wanted().is_some_and(|n| seat.0 < n),
             "the seat is not wanted for certain",
