@@ -78,7 +78,7 @@ impl WorkloadReader {
                 Ok(Event::Apply(set) | Event::InitApply(set)) => {
                     pause = std::time::Duration::from_millis(200);
                     self.note(&set);
-                    hint.send_if_modified(|known| std::mem::replace(known, Some(wants(&set))) != Some(wants(&set)));
+                    hint.send_if_modified(|known| known.replace(wants(&set)) != Some(wants(&set)));
                 }
                 Ok(Event::Delete(_)) => {
                     hint.send_replace(Some(Workload::Missing));

@@ -77,6 +77,7 @@ raw_packets() {
 raw_remove() {
 	local rule
 	raw_rules "$1" "$2" | while read -r rule; do
+		rule=${rule//\"/} # iptables -S quotes the comment
 		# shellcheck disable=SC2086 # one word an argument
 		in_where "$1" iptables -w -t raw -D ${rule#-A }
 	done
