@@ -1,7 +1,7 @@
 //! A namespace of its own for each scenario, from an empty one to nothing.
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
@@ -34,6 +34,17 @@ pub(crate) async fn remove(cx: &Ctx) -> Result<()> {
     }
     cx.kubectl
         .run_line("delete pods --all --grace-period=1 --wait=false --ignore-not-found")
+        .await?;
+    // A namespace that still holds pods when it is deleted is looked at again only after half their grace period.
+    let pods: Api<Pod> = Api::namespaced(cx.world.client.clone(), &cx.namespace);
+    until("the namespace's pods to go", secs(60), async || {
+        let left = pods.list(&ListParams::default()).await?.items.len();
+        ensure!(left == 0, "{left} are still there");
+        Ok(())
+    })
+    .await?;
+    cx.kubectl
+        .run_line("delete persistentvolumeclaims --all --wait=false --ignore-not-found")
         .await?;
     cx.kubectl
         .run_line(&format!(
