@@ -4,7 +4,7 @@
 # up [--nodes N] [--dns MODE]. Every step makes only what is missing, so this
 # also completes what a killed run left.
 up() {
-	local nodes='' dns='' start=$EPOCHREALTIME
+	local nodes='' dns='' start
 	while (($#)); do
 		case $1 in
 		--nodes) nodes=${2:?--nodes needs a number} && shift ;;
@@ -69,9 +69,8 @@ remember_sysctls() {
 }
 
 down() {
-	local mount result
+	local mount
 	need_root
-	# The cables first: no component is to tell another of its end.
 	cgroup_kill "" || true
 	kill_recorded
 	[[ -f $STATE/sysctls ]] && sysctl -q -p "$STATE/sysctls" >/dev/null

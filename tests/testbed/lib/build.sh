@@ -11,10 +11,10 @@ build_targets() {
 	for version in $(etcd_versions); do
 		echo "etcd-$version etcd/$version one-minute"
 	done
-	echo "kubernetes kube seven-minutes"
+	echo "kubernetes kube ten-minutes"
 	echo "coredns coredns two-minutes"
 	echo "provisioner provisioner one-minute"
-	echo "pause pause seconds"
+	echo "pause pause a-few-seconds"
 }
 
 # What `go build` is to make of a target: "output-name package" lines.
@@ -89,7 +89,7 @@ build_one() {
 	local name=$1 module=$2 dir=$3 which=$4 expected=$5 start=$EPOCHREALTIME
 	(
 		exec 8>"$CACHE/locks/$name"
-		flock 8
+		flock --nonblock 8 || { say "$name: another run is building it; waiting for that" && flock 8; }
 		[[ -d $dir ]] && exit 0
 		say "building $name ($which); on 2 cores a first build takes about $expected"
 		rm -rf "$CACHE/bin/.$name".*

@@ -2,7 +2,7 @@
 # Pods and containers as containerd knows them: found without the API server,
 # so that faults can be set and healed while it is down.
 
-# pod_of NAMESPACE/NAME: checks the form, sets POD_NAMESPACE and POD_NAME
+# split_pod NAMESPACE/NAME: checks the form, sets POD_NAMESPACE and POD_NAME
 split_pod() {
 	[[ $1 =~ ^([a-z0-9.-]+)/([a-z0-9.-]+)$ ]] || die "'$1' is not a pod: write NAMESPACE/NAME"
 	POD_NAMESPACE=${BASH_REMATCH[1]} POD_NAME=${BASH_REMATCH[2]}

@@ -2,7 +2,7 @@
 # Container images: FROM scratch, so an image is a tar of a folder and three
 # JSON files (the OCI image layout); no image builder is needed.
 
-# Every image the bed brings: "reference target folder-maker"
+# Every image the bed brings: "reference target"
 bed_images() {
 	local version
 	echo "$PAUSE_IMAGE pause"
@@ -29,6 +29,7 @@ image_archive() {
 build_images() {
 	local image target archive
 	mkdir -p "$CACHE/images"
+	rm -rf "$CACHE/images/".making.*
 	while read -r image target; do
 		archive=$(image_archive "$target")
 		[[ -f $archive ]] || make_image "$image" "$target" "$archive"
@@ -121,6 +122,7 @@ build_store() {
 	[[ -d $seed ]] && return
 	say "unpacking the images into a containerd store"
 	mkdir -p "$CACHE/store"
+	kill_daemon containerd-seed # of a run that was killed here
 	rm -rf "$CACHE/store/".making.*
 	work=$CACHE/store/.making.$$
 	mkdir -p "$work"

@@ -90,7 +90,7 @@ open_loopback() {
 	runs loopback-outside && return
 	port=$(free_port)
 	launch cp loopback-outside \
-		socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay" "UNIX-CONNECT:$socket"
+		socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=128" "UNIX-CONNECT:$socket"
 	echo "$port" >"$STATE/port"
 	wait_for 5 "the loopback port $port" loopback_listens "$port" || { show_log loopback-outside; die "no way in from the shell"; }
 }
@@ -98,7 +98,7 @@ open_loopback() {
 launch_loopback_inside() {
 	rm -f "$1"
 	launch cp loopback-inside nsenter "--net=$(netns_file cp)" \
-		socat "UNIX-LISTEN:$1,fork,mode=600" "TCP:127.0.0.1:$API_PORT,nodelay"
+		socat "UNIX-LISTEN:$1,fork,mode=600,backlog=128" "TCP:127.0.0.1:$API_PORT,nodelay"
 }
 
 # Keeps the port of an earlier run, as a shell may still have its address.

@@ -91,7 +91,6 @@ kill_node() {
 	rm -f "$RUN/$1"-*.pid
 }
 
-# One each: nodes are registered by their kubelets.
 node_ready() { [[ $(k get node "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]; }
 
 wait_for_nodes() {
