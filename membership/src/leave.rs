@@ -23,6 +23,14 @@ pub(crate) fn leaves(o: &Observed, workload: Workload) -> bool {
 pub(crate) fn leave(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Option<Draft> {
     match o.workload.check(now) {
         Freshness::Stale => Some(Draft::look([Need::Workload, Need::Peers, list(status)])),
+        // With the EtcdCluster go the agents' rights, so that the read fails for good. Not to leave needs no certainty.
+        Freshness::Failed if o.hook_waits && matches!(o.hint, Some(Workload::Missing | Workload::Deleting)) => {
+            Some(Draft::act(
+                serving_phase(status),
+                "the StatefulSet is deleted and its seats stay members: the pod may end",
+                [Action::ReleaseHook { left: false }],
+            ))
+        }
         Freshness::Failed if o.hook_waits || m.leaving_since.is_some() => Some(
             Draft::wait(
                 serving_phase(status),
