@@ -379,7 +379,10 @@ impl Seen<'_> {
         ensure(self.o.hook_waits, "no hook waits")?;
         let running = self.o.launcher == Launcher::Running;
         let stays = lately(&self.o.workload).is_some() && (self.wants_me() || self.wanted().is_none_or(|n| n == 0));
-        ensure(!running || stays, "the seat may have to leave")
+        // Not to leave needs less than to leave: the watch's word that the StatefulSet is gone is enough.
+        let gone = matches!(self.o.hint, Some(Workload::Missing | Workload::Deleting));
+        let unread = lately(&self.o.workload).is_none();
+        ensure(!running || stays || (unread && gone), "the seat may have to leave")
     }
 }
 
