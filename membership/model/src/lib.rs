@@ -4,6 +4,7 @@
 
 pub mod bugs;
 pub mod etcd;
+pub mod kubernetes;
 pub mod moves;
 pub mod pools;
 pub mod search;

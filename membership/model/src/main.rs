@@ -66,6 +66,12 @@ enum Command {
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
+        /// Without an operator.
+        #[arg(long)]
+        no_operator: bool,
+        /// What is known from the API server may be older than what is known from etcd.
+        #[arg(long)]
+        stale_reads: bool,
     },
     /// Shows that each deliberate bug is found.
     Bugs,
@@ -118,12 +124,14 @@ fn main() -> ExitCode {
             steps,
             seed,
             old_health_rule,
+            no_operator,
+            stale_reads,
         } => {
             let mut model = Model::new(Settings {
                 seats,
                 health: health(old_health_rule),
-                operator: true,
-                stale_reads: true,
+                operator: !no_operator,
+                stale_reads,
                 bug: None,
             });
             let walked = walk::walk(&mut model, steps, seed);

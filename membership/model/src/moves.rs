@@ -4,6 +4,7 @@ use muster_membership::Action;
 
 use crate::bugs::Bug;
 use crate::etcd::{self, HealthRule};
+use crate::kubernetes;
 use crate::pools::{Plan, Pools};
 use crate::state::{Grounds, Id, Pod, Record, Seat, State, link};
 use crate::steps::{self, Outcome};
@@ -310,7 +311,7 @@ impl Model {
                 plan.grounds = Grounds {
                     ran: s.running() & self.pools.configs.mentions(s.config),
                     cut: s.cut,
-                    learners: etcd::learners(self.pools.configs.get(s.config)) & removed(&actions),
+                    exempt: self.exempt(s, i) & removed(&actions),
                     wanted: read.map_or(0, |read| read.wanted),
                 };
             }
@@ -330,6 +331,14 @@ impl Model {
             s.seats[i].step = 0;
         }
         looked.broken
+    }
+
+    /// The members that seat `i` may remove without regard to what they are worth: those without a vote, and those
+    /// that it cannot reach.
+    fn exempt(&self, s: &State, i: usize) -> u64 {
+        let config = self.pools.configs.get(s.config);
+        let silent = config.iter().filter(|e| !s.runs(e.id) || !s.linked(i, e.id.seat()));
+        silent.fold(etcd::learners(config), |set, e| set | e.id.bit())
     }
 
     /// Why the agent of seat `i` does what it does.
@@ -369,13 +378,13 @@ impl Model {
             Move::Heal => s.cut = 0,
             Move::ApiDown => s.api_down = true,
             Move::ApiUp => s.api_down = false,
-            Move::RecordDeleted | Move::RecordMade => self.record(s, m)?,
+            Move::RecordDeleted | Move::RecordMade => kubernetes::record(&self.settings, &self.pools, s, m)?,
             Move::WorkloadDeleted => {
                 s.deleting = true;
                 let up = s.seats.iter_mut().filter(|seat| seat.pod == Pod::Up);
                 up.for_each(|seat| seat.pod = Pod::Ending);
             }
-            Move::Scale(_) | Move::Shrink(_) | Move::Shrunk => self.scale(s, m)?,
+            Move::Scale(_) | Move::Shrink(_) | Move::Shrunk => kubernetes::scale(&self.pools, s, m)?,
             Move::PodMade(i) => {
                 let free = s.seats[i].pod == Pod::Gone && !s.deleting && i < usize::from(s.replicas);
                 free.then(|| s.seats[i].pod = Pod::Up)?;
@@ -404,53 +413,6 @@ impl Model {
             }
             Move::Look(_) | Move::Step(..) | Move::Commit | Move::Wait => return None,
         }
-        Some(())
-    }
-
-    fn record(&self, s: &mut State, m: Move) -> Option<()> {
-        if m == Move::RecordDeleted {
-            (s.record != Record::Missing).then_some(())?;
-            s.record = Record::Missing;
-        } else {
-            (s.record == Record::Missing && !s.api_down && !s.deleting).then_some(())?;
-            s.record = match s.cluster {
-                claim if claim > 0 && self.settings.operator => Record::Formed {
-                    claim,
-                    founder_known: false,
-                },
-                _ => Record::Unclaimed { attested: false },
-            };
-        }
-        s.record_rev += 1;
-        Some(())
-    }
-
-    fn scale(&self, s: &mut State, m: Move) -> Option<()> {
-        match m {
-            Move::Scale(to) => {
-                s.scalings = s.scalings.checked_sub(1)?;
-                s.replicas = to;
-                s.shrink = None;
-            }
-            Move::Shrink(to) => {
-                s.scalings = s.scalings.checked_sub(1)?;
-                (s.replicas > to).then_some(())?;
-                s.shrink = Some(to);
-            }
-            _ => {
-                let to = s.shrink?;
-                etcd::working_leader(s, &self.pools)?;
-                let config = self.pools.configs.get(s.config);
-                let left = config.iter().all(|e| e.id.seat() < usize::from(to));
-                left.then_some(())?;
-                s.replicas = to;
-                s.shrink = None;
-            }
-        }
-        let unwanted = s.seats.iter_mut().skip(s.replicas.into());
-        unwanted
-            .filter(|seat| seat.pod != Pod::Gone)
-            .for_each(|seat| seat.pod = Pod::Ending);
         Some(())
     }
 }

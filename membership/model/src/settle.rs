@@ -181,6 +181,9 @@ fn rescue(model: &Model, s: &State) -> Option<u8> {
 
 fn excuse(model: &Model, s: &State) -> Option<&'static str> {
     let config = model.pools.configs.get(s.config);
+    if s.record == crate::state::Record::Missing && !model.settings.operator {
+        return Some("the birth record is gone, and nobody is left who knows of the cluster");
+    }
     if s.cluster == 0 {
         let claimed = !matches!(
             s.record,

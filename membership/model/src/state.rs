@@ -248,8 +248,8 @@ pub struct Grounds {
     pub cut: u16,
     /// The seats that were wanted, as read.
     pub wanted: u8,
-    /// The members that had no vote.
-    pub learners: u64,
+    /// Of the members to be removed, those that had no vote, or did not answer.
+    pub exempt: u64,
 }
 
 /// A change in the leader's log that is not committed.
@@ -413,7 +413,7 @@ impl State {
             change: p.change.with(new(p.change.target())),
             grounds: Grounds {
                 ran: set(p.grounds.ran),
-                learners: set(p.grounds.learners),
+                exempt: set(p.grounds.exempt),
                 ..p.grounds
             },
         });
