@@ -11,22 +11,32 @@ pub fn record(settings: &Settings, pools: &Pools, s: &mut State, m: Move) -> Opt
         (s.record != Record::Missing).then_some(())?;
         s.record = Record::Missing;
     } else {
-        (s.record == Record::Missing && !s.api_down && !s.deleting).then_some(())?;
-        // Without an operator nobody knows of a cluster that is down, or will be before its leader has written
-        // the record: who makes it anew then says that there is none (see the limits in FINDINGS.md).
-        let alive = etcd::working_leader(s, pools).is_some() && s.faults == 0;
-        let known = settings.operator || alive;
-        (s.cluster == 0 || known).then_some(())?;
-        s.record = match s.cluster {
-            claim if claim > 0 && settings.operator => Record::Formed {
-                claim,
+        (s.record == Record::Missing && s.api_cut != State::API_DOWN && !s.deleting).then_some(())?;
+        s.record = if settings.operator {
+            // Beside a StatefulSet it makes no other record than that of a cluster that it knows.
+            s.published.then_some(Record::Formed {
+                claim: s.cluster,
                 founder_known: false,
-            },
-            _ => Record::Unclaimed { attested: false },
+            })?
+        } else {
+            // A person, who says that there is no cluster. That is not modelled for one that is down, or that may
+            // be down before its leader has written the record (see the limits in FINDINGS.md).
+            let last = s.faults == 0;
+            let young = s.cluster == 0 && (s.claims == 0 || last);
+            let alive = etcd::working_leader(s, pools).is_some() && last;
+            (young || alive).then_some(Record::Unclaimed { attested: false })?
         };
     }
     s.record_rev += 1;
     Some(())
+}
+
+/// The EtcdCluster's status learns of the cluster, from the agent beside the leader.
+pub fn publish(settings: &Settings, pools: &Pools, s: &mut State) -> Option<()> {
+    let leader = etcd::working_leader(s, pools)?;
+    // The look that has something to publish has the WAL noted first.
+    let noted = s.seats[leader.seat()].wal_seen && s.api_answers(leader.seat());
+    (settings.operator && !s.published && noted).then(|| s.published = true)
 }
 
 /// The replicas change, by hand or by the operator. Pods that are not wanted any more are deleted at once.

@@ -1,4 +1,6 @@
-//! Checks the membership core: `check`, `walk`, `bugs`.
+//! Checks the membership core: `check`, `walk`, `bugs`, `table`.
+
+mod table;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -75,6 +77,8 @@ enum Command {
     },
     /// Shows that each deliberate bug is found.
     Bugs,
+    /// Searches all that is worth a long search, and prints a table.
+    Table,
 }
 
 fn health(old: bool) -> HealthRule {
@@ -147,6 +151,7 @@ fn main() -> ExitCode {
             show(&mut model, walked.trace)
         }
         Command::Bugs => bugs(),
+        Command::Table => table::print(),
     };
     if trace { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

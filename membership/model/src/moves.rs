@@ -60,8 +60,12 @@ pub enum Move {
     Heal,
     /// A fault: the API server does not answer.
     ApiDown,
-    /// It answers again.
+    /// A fault: the API server does not answer one seat's agent.
+    ApiCut(usize),
+    /// It answers everybody again.
     ApiUp,
+    /// The leader's agent writes the cluster's ID into the EtcdCluster's status.
+    Publish,
     /// A fault: the birth record is deleted.
     RecordDeleted,
     /// The operator, or a person with the manifest, makes the record again.
@@ -132,6 +136,7 @@ impl Model {
         let mut s = self.unborn(replicas, true);
         s.cluster = 1;
         s.claims = 1;
+        s.published = self.settings.operator;
         s.record = Record::Formed {
             claim: 1,
             founder_known: true,
@@ -189,10 +194,10 @@ impl Model {
         if s.cut != 0 {
             moves.push(Move::Heal);
         }
-        if s.api_down {
+        if s.api_cut != 0 {
             moves.push(Move::ApiUp);
         }
-        moves.extend([Move::RecordMade, Move::Shrunk]);
+        moves.extend([Move::RecordMade, Move::Publish, Move::Shrunk]);
         if s.scalings > 0 && !s.deleting {
             let most = u8::try_from(n).unwrap_or(u8::MAX);
             moves.extend((0..=most).filter(|to| *to != s.replicas).map(Move::Scale));
@@ -201,7 +206,7 @@ impl Model {
         if s.faults > 0 {
             moves.extend([Move::ApiDown, Move::RecordDeleted, Move::WorkloadDeleted]);
             for i in 0..n {
-                moves.push(Move::Isolate(i));
+                moves.extend([Move::Isolate(i), Move::ApiCut(i)]);
                 moves.extend((0..i).map(|j| Move::Cut(j, i)));
             }
         }
@@ -297,9 +302,9 @@ impl Model {
     }
 
     fn look(&mut self, s: &mut State, i: usize) -> Option<String> {
-        let view = View::of(s, &self.pools, i, self.settings.operator);
+        let view = View::of(s, &self.pools, i);
         let looked = view::look(view, &mut self.looks, &mut self.pools, self.settings.bug);
-        let read = s.seats[i].read.take().or(s.api());
+        let read = s.seats[i].read.take().or(s.api(i));
         s.seats[i].memory = looked.memory;
         // Pruning touches archives only.
         let wanted = |action: &&Action| !matches!(action, Action::PruneArchives);
@@ -343,7 +348,7 @@ impl Model {
 
     /// Why the agent of seat `i` does what it does.
     pub fn why(&mut self, s: &State, i: usize) -> String {
-        let view = View::of(s, &self.pools, i, self.settings.operator);
+        let view = View::of(s, &self.pools, i);
         view::look(view, &mut self.looks, &mut self.pools, self.settings.bug).why
     }
 
@@ -353,7 +358,7 @@ impl Model {
         }
         match m {
             Move::Read(i) => {
-                s.seats[i].read = Some(s.api()?);
+                s.seats[i].read = Some(s.api(i)?);
             }
             Move::AgentCrash(i) => s.seats[i] = s.seats[i].with_new_agent(),
             Move::EtcdCrash(i) => s.seats[i].running = false,
@@ -376,8 +381,10 @@ impl Model {
                 .filter(|j| *j != i)
                 .for_each(|j| s.cut |= link(i, j)),
             Move::Heal => s.cut = 0,
-            Move::ApiDown => s.api_down = true,
-            Move::ApiUp => s.api_down = false,
+            Move::ApiDown => s.api_cut = State::API_DOWN,
+            Move::ApiCut(i) => s.api_cut |= 1 << i,
+            Move::ApiUp => s.api_cut = 0,
+            Move::Publish => kubernetes::publish(&self.settings, &self.pools, s)?,
             Move::RecordDeleted | Move::RecordMade => kubernetes::record(&self.settings, &self.pools, s, m)?,
             Move::WorkloadDeleted => {
                 s.deleting = true;
@@ -451,6 +458,7 @@ pub fn is_fault(m: Move) -> bool {
             | Move::Cut(..)
             | Move::Isolate(_)
             | Move::ApiDown
+            | Move::ApiCut(_)
             | Move::RecordDeleted
             | Move::WorkloadDeleted
     )
