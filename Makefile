@@ -87,8 +87,11 @@ unit: ## tests without Kubernetes
 	cd tests/churn-check && go test ./...
 
 .PHONY: model
-model: ## search the model of the membership protocol exhaustively
-	cargo run --locked --release -p muster-membership-model -- check
+model: ## search the model of the membership protocol: a table of the long searches, and the deliberate bugs
+	$(call say,model: the long searches (a quarter of an hour on one core))
+	cargo run --locked -q --profile model -p muster-membership-model -- table
+	$(call say,model: each deliberate bug$(comma) with its counterexample)
+	cargo run --locked -q --profile model -p muster-membership-model -- bugs
 
 .PHONY: e2e
 e2e: ## scenarios on a real Kubernetes (SCENARIO= SUITE= ETCD= JOBS=)

@@ -400,8 +400,7 @@ pub fn long_after(memory: &Memory) -> Memory {
     Memory {
         leaving_since: age(&memory.leaving_since),
         hook_since: age(&memory.hook_since),
-        // As of long ago is as good as never.
-        formed_as_of: None,
+        formed_as_of: age(&memory.formed_as_of),
         unwanted_since: notes(&memory.unwanted_since),
         ready_since: notes(&memory.ready_since),
         learners: memory.learners.iter().map(watch).collect(),
