@@ -74,6 +74,16 @@ impl Agent {
             Action::Remove { member } => {
                 let (_, url) = self.change_endpoint()?;
                 self.observed.list = Reading::default();
+                if self
+                    .observed
+                    .local
+                    .seen
+                    .as_ref()
+                    .is_some_and(|(_, s)| s.identity.member == *member)
+                {
+                    // Removal ends etcd; without a launcher that listens, its container restarts once more.
+                    _ = self.link.send_leaving();
+                }
                 let removed = self.etcd.remove(&url, *member).await;
                 self.settle(removed)
             }
