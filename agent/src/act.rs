@@ -20,9 +20,19 @@ impl Agent {
                 return;
             }
             match self.step(action, &decision.why).await {
-                Ok(()) => tracing::info!(?action, "done"),
+                Ok(()) => {
+                    self.setback = None;
+                    tracing::info!(?action, "done");
+                }
                 Err(error) => {
-                    tracing::info!(?action, %error, "not done");
+                    let setback = Some((action.clone(), error.to_string()));
+                    // Tried again and again, and told once.
+                    if self.setback == setback {
+                        tracing::debug!(?action, %error, "not done again");
+                    } else {
+                        tracing::info!(?action, %error, "not done");
+                        self.setback = setback;
+                    }
                     return;
                 }
             }

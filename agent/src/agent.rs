@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_api::names::{CLIENT_PORT, Names};
-use muster_membership::{Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
+use muster_membership::{Action, Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -35,6 +35,8 @@ pub struct Agent {
     pub(crate) next_plan: u64,
     /// Since when etcd has run without knowing a leader.
     pub(crate) leaderless_since: Option<Time>,
+    /// The last step that was not done, and why.
+    pub(crate) setback: Option<(Action, String)>,
     epoch: Instant,
 }
 
@@ -92,6 +94,7 @@ impl Agent {
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),
             leaderless_since: None,
+            setback: None,
             epoch: Instant::now(),
             config,
         })
