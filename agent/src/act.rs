@@ -19,8 +19,16 @@ impl Agent {
             if self.now().since(decided) > muster_membership::limits::FRESH {
                 return;
             }
+            // A step forgets what it was decided from.
+            let news = crate::news::of_step(action, &self.observed, &decision.why);
             match self.step(action, &decision.why).await {
-                Ok(()) => tracing::info!(?action, "done"),
+                Ok(()) => {
+                    tracing::info!(?action, "done");
+                    let now = self.now();
+                    if let Some(news) = self.chronicle.done(action, news, now) {
+                        self.events.tell(news);
+                    }
+                }
                 Err(error) => {
                     tracing::info!(?action, %error, "not done");
                     return;
@@ -42,6 +50,9 @@ impl Agent {
                 self.observed.birth = Reading::default();
                 self.observed.token = new_token(&self.config);
                 self.update_volume(|id| id.claim = Some(claim))?;
+                // Before the record says so: who reads there of the claim must find it here.
+                self.report
+                    .send_modify(|report| report.iter_mut().for_each(|report| report.has_data = true));
                 Ok(self.birth.claim(token, me.seat, &me.volume, *cluster).await?)
             }
             Action::MarkFormed => {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_api::names::{CLIENT_PORT, Names};
+use muster_api::status_report::StatusReport;
 use muster_membership::{Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::etcd::Etcd;
-use crate::kubernetes::{Address, BirthStore, Kubernetes, WorkloadReader};
+use crate::kubernetes::{Address, BirthStore, EventWriter, Kubernetes, WorkloadReader};
 use crate::launcher::server::{Launcher as LauncherLink, LeaveRequest};
+use crate::news::Chronicle;
 use crate::volume::Volume;
 
 /// The agent of one seat.
@@ -26,6 +28,10 @@ pub struct Agent {
     pub(crate) hint: watch::Receiver<Option<Workload>>,
     pub(crate) birth: BirthStore,
     pub(crate) etcd: Etcd,
+    pub(crate) events: EventWriter,
+    pub(crate) chronicle: Chronicle,
+    /// What `/status` answers.
+    pub(crate) report: watch::Sender<Option<StatusReport>>,
     pub(crate) observed: Observed,
     pub(crate) memory: Memory,
     /// Where the other seats' pods are, and when that was read.
@@ -49,6 +55,8 @@ impl Agent {
         api: Kubernetes,
         workload: Arc<WorkloadReader>,
         hint: watch::Receiver<Option<Workload>>,
+        events: EventWriter,
+        report: watch::Sender<Option<StatusReport>>,
     ) -> anyhow::Result<Self> {
         let names = config.names();
         let seat = Seat(config.seat()?);
@@ -68,6 +76,9 @@ impl Agent {
             workload,
             hint,
             etcd: Etcd::default(),
+            events,
+            chronicle: Chronicle::default(),
+            report,
             observed: Observed {
                 me,
                 hook_waits: false,

@@ -19,6 +19,7 @@ pub mod http;
 pub mod install;
 pub mod kubernetes;
 pub mod launcher;
+pub mod news;
 pub mod observe;
 pub mod report;
 pub mod run;
