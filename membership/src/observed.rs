@@ -89,6 +89,28 @@ pub struct Me {
     pub volume: String,
 }
 
+impl Me {
+    /// The cluster's name: the seat's without its number.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        self.name.rsplit_once('-').map_or(&self.name, |(cluster, _)| cluster)
+    }
+
+    /// The beginning of a command that a person can give, with the namespace that the peer URL names.
+    #[must_use]
+    pub fn kubectl(&self) -> String {
+        let host = self
+            .peer_url
+            .split("://")
+            .nth(1)
+            .and_then(|rest| rest.split(':').next());
+        match host.and_then(|host| host.split('.').nth(2)) {
+            Some(namespace) => format!("kubectl --namespace {namespace}"),
+            None => "kubectl".into(),
+        }
+    }
+}
+
 /// An etcd identity: a member of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
@@ -364,5 +386,26 @@ impl Observed {
     #[must_use]
     pub fn pod_is_gone(&self, seat: Seat, now: Time) -> bool {
         seat != self.me.seat && self.peers.fresh(now).is_some_and(|peers| !peers.contains_key(&seat))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_the_cluster_and_its_namespace() {
+        let me = |peer_url: &str| Me {
+            seat: Seat(12),
+            name: "my-db-12".into(),
+            peer_url: peer_url.into(),
+            volume: String::new(),
+        };
+        let full = me("http://my-db-12.my-db-peer.prod.svc.cluster.local:2380");
+        assert_eq!(
+            (full.cluster(), full.kubectl().as_str()),
+            ("my-db", "kubectl --namespace prod")
+        );
+        assert_eq!(me("http://my-db-12.my-db-peer:2380").kubectl(), "kubectl");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use muster_api::names::Names;
 use muster_api::status::{EtcdClusterStatus, Member, Quorum, Role, Seat, SeatPhase};
 
-use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, VERSION_ADVISORY};
+use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY};
 use crate::dereference::PodView;
 use crate::sizing::{Plan, Step};
 use crate::validate::ValidatedCluster;
@@ -41,6 +41,9 @@ pub struct Verdict {
 
 /// Judges a cluster.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    if let Some(message) = evidence.cluster_lost() {
+        return lost(evidence, &message);
+    }
     let quorum = evidence.quorum();
     let progress = evidence.progress();
     let trouble = evidence.trouble(quorum, progress.is_some());
@@ -101,6 +104,23 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     Verdict { summary, findings }
 }
 
+/// Every volume is gone: nothing happens until a person decides.
+fn lost(evidence: &Evidence<'_>, message: &str) -> Verdict {
+    let finding = |kind, holds| Finding::new(kind, holds, "ClusterLost", message);
+    let mut findings = vec![
+        finding(READY, false),
+        finding(PROGRESSING, false),
+        finding(DEGRADED, true),
+        finding(QUORUM_LOST, true),
+        finding(STALLED, true),
+    ];
+    findings.extend(evidence.warnings());
+    Verdict {
+        summary: "Lost",
+        findings,
+    }
+}
+
 struct Progress {
     summary: &'static str,
     reason: &'static str,
@@ -120,16 +140,28 @@ impl Evidence<'_> {
     /// Lost only if nobody sees a quorum: a member that is cut off does not
     /// speak for the others.
     fn quorum(&self) -> Quorum {
-        let alive = |seat: &&Seat| {
-            self.pods
-                .iter()
-                .any(|pod| pod.name == seat.name && pod.seat < self.plan.replicas)
-        };
-        let views: Vec<Quorum> = self.status.seats.iter().filter(alive).map(|seat| seat.quorum).collect();
+        let views: Vec<Quorum> = self.alive().map(|seat| seat.quorum).collect();
         [Quorum::Ok, Quorum::Lost]
             .into_iter()
             .find(|view| views.contains(view))
             .unwrap_or(Quorum::Unknown)
+    }
+
+    /// The entries of seats whose pods are there to stay: what others said is of the past.
+    fn alive(&self) -> impl Iterator<Item = &Seat> {
+        self.status.seats.iter().filter(|seat| {
+            let stays = |pod: &PodView| pod.name == seat.name && pod.seat < self.plan.replicas;
+            self.pods.iter().any(stays)
+        })
+    }
+
+    /// What a seat says that found every volume empty. It does not count while a member runs
+    /// anywhere, or while the number of pods changes: it may be about to change its mind.
+    fn cluster_lost(&self) -> Option<String> {
+        let settled = matches!(self.plan.step, Step::Keep | Step::AwaitReady | Step::AwaitMembers);
+        let seat = self.alive().find(|seat| seat.phase == SeatPhase::Lost)?;
+        // Without the seat's name: whichever of them says it, it is the same.
+        (settled && self.quorum() == Quorum::Unknown).then(|| format!("A person has to decide: {}", seat.why))
     }
 
     fn progress(&self) -> Option<Progress> {

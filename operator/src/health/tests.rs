@@ -211,6 +211,61 @@ fn a_refused_seat_and_a_missing_record_are_degradations() {
     assert_eq!(case.judge().finding(DEGRADED).unwrap().reason, "SeatRefused");
 }
 
+/// A cluster of which every seat found an empty volume.
+fn all_gone() -> Case {
+    let mut case = at_rest(3);
+    for (pod, seat) in case.pods.iter_mut().zip(&mut case.status.seats) {
+        pod.ready = false;
+        seat.phase = SeatPhase::Lost;
+        seat.quorum = Quorum::Unknown;
+        seat.why = "it is lost: kubectl patch configmap db-birth".into();
+    }
+    case
+}
+
+#[test]
+fn a_cluster_whose_every_volume_is_gone_is_lost_until_a_person_decides() {
+    let verdict = all_gone().judge();
+    assert_eq!(verdict.summary, "Lost");
+    for kind in [DEGRADED, QUORUM_LOST, STALLED] {
+        let finding = verdict.finding(kind).unwrap();
+        assert_eq!((finding.holds, finding.reason), (Some(true), "ClusterLost"), "{kind}");
+        assert!(finding.message.contains("kubectl patch"), "{}", finding.message);
+    }
+    for kind in [READY, PROGRESSING] {
+        assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+    }
+}
+
+/// The published members are of the past, and so may be the cluster's ID, if it was claimed and never formed.
+#[test]
+fn a_founding_whose_volume_is_gone_is_lost_and_not_being_created() {
+    let mut case = all_gone();
+    case.status.cluster_id = None;
+    case.status.members.clear();
+    assert_eq!(case.judge().summary, "Lost");
+}
+
+#[test]
+fn a_cluster_is_not_lost_while_a_member_runs_or_pods_are_added() {
+    for quorum in [Quorum::Ok, Quorum::Lost] {
+        let mut case = all_gone();
+        case.status.seats[1].quorum = quorum;
+        assert_ne!(case.judge().summary, "Lost", "{quorum:?}");
+    }
+    let mut case = all_gone();
+    case.plan.step = Step::Grow;
+    assert_eq!(case.judge().summary, "Growing");
+    assert_eq!(case.judge().finding(STALLED), None);
+}
+
+#[test]
+fn what_a_seat_said_of_the_loss_before_its_pod_went_does_not_count() {
+    let mut case = all_gone();
+    case.pods.clear();
+    assert_ne!(case.judge().summary, "Lost");
+}
+
 #[test]
 fn pods_that_wait_to_be_replaced_are_progress() {
     let verdict = at_rest(3).judge_with(2, false);
