@@ -39,8 +39,6 @@ pub struct Agent {
     pub(crate) hooks: Vec<LeaveRequest>,
     pub(crate) version: String,
     pub(crate) next_plan: u64,
-    /// Since when etcd has run without knowing a leader.
-    pub(crate) leaderless_since: Option<Time>,
     epoch: Instant,
 }
 
@@ -86,11 +84,13 @@ impl Agent {
                 launcher: Launcher::Absent,
                 workload: Reading::default(),
                 hint: None,
+                replicas: None,
                 birth: Reading::default(),
                 status_cluster: Reading::default(),
                 endpoint: Reading::default(),
                 peers: Reading::default(),
                 local: Reading::default(),
+                leaderless_since: None,
                 local_list: None,
                 list: Reading::default(),
                 refusal: None,
@@ -102,7 +102,6 @@ impl Agent {
             version: String::new(),
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),
-            leaderless_since: None,
             epoch: Instant::now(),
             config,
         })

@@ -42,11 +42,13 @@ fn seen() -> Observed {
         launcher: Launcher::Running,
         workload: Reading::saw(Time(0), Workload::Wants(Wanted(3))),
         hint: None,
+        replicas: None,
         birth: Reading::default(),
         status_cluster: Reading::default(),
         endpoint: Reading::default(),
         peers: Reading::default(),
         local: Reading::saw(Time(0), own),
+        leaderless_since: None,
         local_list: None,
         list: Reading::saw(
             Time(0),

@@ -8,7 +8,7 @@ use muster_api::HexId;
 use muster_api::names::AGENT_PORT;
 use muster_api::status::{Member, Quorum, Role, Seat as SeatStatus, SeatPhase};
 use muster_api::status_report::StatusReport;
-use muster_membership::{Decision, Launcher, Phase, Time, decide};
+use muster_membership::{Decision, Launcher, Phase, Time, decide, limits};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -18,9 +18,6 @@ use crate::config::Config;
 use crate::kubernetes::{EventWriter, Kubernetes, LeaderView, Publisher, WorkloadReader};
 use crate::launcher::server::{self, LeaveRequest};
 use crate::{http, report};
-
-/// How long etcd may be without a leader before that is called a lost quorum, in milliseconds.
-const QUORUM_PATIENCE: u64 = 5_000;
 
 /// Runs the agent until the process is ended.
 ///
@@ -213,9 +210,9 @@ impl Agent {
     /// Whether own etcd sees a quorum.
     fn quorum(&self, now: Time) -> Quorum {
         let status = self.observed.local.fresh(now);
-        match (self.observed.launcher, status, self.leaderless_since) {
+        match (self.observed.launcher, status, self.observed.leaderless_since) {
             (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
-            (Launcher::Running, Some(_), Some(since)) if now.since(since) >= QUORUM_PATIENCE => Quorum::Lost,
+            (Launcher::Running, Some(_), Some(since)) if now.since(since) >= limits::ELECTION => Quorum::Lost,
             _ => Quorum::Unknown,
         }
     }

@@ -326,6 +326,8 @@ pub struct Observed {
     pub workload: Reading<Workload>,
     /// The StatefulSet, as the watch last told. Only ever a reason to look, never to act.
     pub hint: Option<Workload>,
+    /// The StatefulSet's replicas, as the watch last told. Only for what people read.
+    pub replicas: Option<u32>,
     /// The birth record; `None` if the API server says that there is none.
     pub birth: Reading<Option<Birth>>,
     /// The cluster ID that the EtcdCluster's status knows.
@@ -336,6 +338,8 @@ pub struct Observed {
     pub peers: Reading<BTreeMap<Seat, Peer>>,
     /// Own etcd's Status.
     pub local: Reading<EtcdStatus>,
+    /// Since when own etcd has run without knowing a leader. Only for what people read.
+    pub leaderless_since: Option<Time>,
     /// Own etcd's member list, without a fence. Only ever a reason to look, never to act.
     pub local_list: Option<MemberList>,
     /// A member list that a linearizable read on the same endpoint fenced.

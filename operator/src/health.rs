@@ -62,7 +62,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             "The cluster has no pods, and all its data is kept.",
         )
     } else if quorum == Quorum::Lost {
-        Finding::new(READY, false, "QuorumLost", evidence.lost_seats())
+        Finding::new(READY, false, "QuorumLost", evidence.lost_quorum())
     } else if let Some(progress) = &progress {
         Finding::new(READY, false, progress.reason, progress.message.clone())
     } else if let Some(trouble) = &trouble {
@@ -72,7 +72,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     };
     let lost = match quorum {
         Quorum::Ok => Finding::new(QUORUM_LOST, false, "QuorumPresent", "The cluster serves."),
-        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_seats()),
+        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_quorum()),
         Quorum::Unknown => Finding::new(
             QUORUM_LOST,
             None,
@@ -252,7 +252,7 @@ impl Evidence<'_> {
         if quorum == Quorum::Lost {
             return Some(Trouble {
                 reason: "QuorumLost",
-                message: self.lost_seats(),
+                message: self.lost_quorum(),
             });
         }
         (!progressing && !self.unready().is_empty()).then(|| Trouble {
@@ -305,10 +305,24 @@ impl Evidence<'_> {
         }
     }
 
-    /// What the seats that miss the quorum say.
-    fn lost_seats(&self) -> String {
-        let lost = self.status.seats.iter().filter(|seat| seat.quorum == Quorum::Lost);
-        lost.map(sentence).collect::<Vec<_>>().join(" ")
+    /// Who misses the quorum, what the others say, and what a person can do.
+    fn lost_quorum(&self) -> String {
+        let (lost, others): (Vec<&Seat>, Vec<&Seat>) = self.alive().partition(|seat| seat.quorum == Quorum::Lost);
+        let names: Vec<&str> = lost.iter().map(|seat| seat.name.as_str()).collect();
+        let voters = lost.iter().map(|seat| seat.voters).max().unwrap_or(0);
+        let said: String = others.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
+        if self.plan.step == Step::Rescue {
+            return format!("{}{said}", self.plan.why);
+        }
+        let namespace = self.cluster.namespace.iter().map(|name| format!(" --namespace {name}"));
+        let kubectl = format!("kubectl{}", namespace.collect::<String>());
+        format!(
+            "{} of {voters} voters answer without a quorum: {}. It is back as soon as enough of the others are: {kubectl} get pods --selector {}. If their volumes are gone for good, save the data before anything else: {kubectl} exec {} -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db.{said}",
+            lost.len(),
+            names.join(", "),
+            self.names().selector_text(),
+            names.first().unwrap_or(&"NAME-0"),
+        )
     }
 
     fn seat_sentence(&self, seat: u32) -> Option<String> {

@@ -24,6 +24,8 @@ pub struct WorkloadReader {
     cluster: watch::Sender<Option<String>>,
     /// The EtcdCluster, or else the StatefulSet.
     subject: watch::Sender<Option<ObjectReference>>,
+    /// The StatefulSet's replicas.
+    replicas: watch::Sender<Option<u32>>,
 }
 
 impl WorkloadReader {
@@ -35,12 +37,18 @@ impl WorkloadReader {
             owner: Mutex::default(),
             cluster: watch::Sender::new(None),
             subject: watch::Sender::new(None),
+            replicas: watch::Sender::new(None),
         }
     }
 
     /// The name of the EtcdCluster, as it becomes known.
     pub fn cluster(&self) -> watch::Receiver<Option<String>> {
         self.cluster.subscribe()
+    }
+
+    /// The StatefulSet's replicas, as last seen.
+    pub fn replicas(&self) -> Option<u32> {
+        *self.replicas.borrow()
     }
 
     /// What Events are about, as it becomes known: the EtcdCluster, or the StatefulSet where there is none.
@@ -111,6 +119,7 @@ impl WorkloadReader {
         let name = cluster_of(set).map(|o| o.name.clone());
         self.cluster
             .send_if_modified(|known| std::mem::replace(known, name.clone()) != name);
+        self.replicas.send_replace(Some(replicas(set)));
         let subject = Some(subject(set));
         self.subject
             .send_if_modified(|known| std::mem::replace(known, subject.clone()) != subject);
@@ -156,6 +165,11 @@ fn subject(set: &StatefulSet) -> ObjectReference {
     }
 }
 
+fn replicas(set: &StatefulSet) -> u32 {
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    u32::try_from(replicas).unwrap_or(0)
+}
+
 fn wants(set: &StatefulSet) -> Workload {
     if set.metadata.deletion_timestamp.is_some() {
         return Workload::Deleting;
@@ -169,9 +183,8 @@ fn wants(set: &StatefulSet) -> Workload {
         // Seats are counted from 0; a StatefulSet that counts otherwise says nothing about them.
         return Workload::NotMine;
     }
-    let replicas = spec.and_then(|s| s.replicas).unwrap_or(1).try_into().unwrap_or(0);
     let shrink = set.annotations().get(SHRINK).and_then(|text| text.parse().ok());
-    Workload::Wants(Wanted(wanted_seats(replicas, shrink)))
+    Workload::Wants(Wanted(wanted_seats(replicas(set), shrink)))
 }
 
 #[cfg(test)]

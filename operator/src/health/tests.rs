@@ -152,6 +152,34 @@ fn quorum_is_lost_only_if_nobody_sees_one() {
 }
 
 #[test]
+fn a_lost_quorum_comes_with_the_next_command() {
+    let mut case = at_rest(3);
+    case.cluster.namespace = Some("ns".into());
+    case.status.seats[0].quorum = Quorum::Lost;
+    for seat in [1, 2] {
+        case.status.seats[seat].quorum = Quorum::Unknown;
+        case.status.seats[seat].phase = SeatPhase::Waiting;
+        case.status.seats[seat].why = "its volume is empty".into();
+    }
+    let message = |case: &Case| case.judge().finding(QUORUM_LOST).unwrap().message.clone();
+    assert_eq!(
+        message(&case),
+        "1 of 3 voters answer without a quorum: db-0. It is back as soon as enough of the others are: \
+         kubectl --namespace ns get pods --selector app.kubernetes.io/instance=db,app.kubernetes.io/name=etcd. \
+         If their volumes are gone for good, save the data before anything else: \
+         kubectl --namespace ns exec db-0 -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db. \
+         db-1 (Waiting): its volume is empty. db-2 (Waiting): its volume is empty."
+    );
+    case.plan.step = Step::Rescue;
+    case.plan.why = "Replicas are raised.".into();
+    assert!(
+        message(&case).starts_with("Replicas are raised. db-1"),
+        "{}",
+        message(&case)
+    );
+}
+
+#[test]
 fn what_a_seat_said_before_its_pod_went_does_not_count() {
     let mut case = at_rest(3);
     case.status.seats[1].quorum = Quorum::Lost;
