@@ -2,7 +2,7 @@
 
 use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Reading, StartPlan};
 
-use crate::agent::{Agent, client_url, new_token};
+use crate::agent::{Agent, new_token};
 use crate::etcd::Failure;
 use crate::volume::{Archiving, Claim, JoinRecord, Tombstone};
 
@@ -200,41 +200,5 @@ impl Agent {
             .as_mut()
             .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
         Ok(volume.update(change)?)
-    }
-}
-
-/// Hands leadership on without an agent: the hook's own process, which knows nothing about seats.
-/// Everything else is housekeeping's, by the agents that live.
-pub async fn hand_over_without_agent(cluster: &str) {
-    let etcd = crate::etcd::Etcd::default();
-    let names = muster_api::Names::new(cluster);
-    let local = format!("http://127.0.0.1:{}", muster_api::names::CLIENT_PORT);
-    let within = std::time::Duration::from_secs(1);
-    let Ok((status, _)) = etcd.status(&local, within).await else {
-        return;
-    };
-    if status.leader != Some(status.identity.member) {
-        return;
-    }
-    let Ok(list) = etcd.list(&local, &names).await else {
-        return;
-    };
-    for (id, member) in list.voters().filter(|(id, _)| **id != status.identity.member) {
-        let host = member
-            .peer_urls
-            .iter()
-            .find_map(|url| url.split("://").nth(1)?.rsplit_once(':'));
-        let Some((host, _)) = host else { continue };
-        let url = client_url(&crate::kubernetes::Address {
-            host: host.to_owned(),
-            terminating: false,
-        });
-        let alive = etcd
-            .status(&url, within)
-            .await
-            .is_ok_and(|(s, _)| s.identity.member == *id);
-        if alive && etcd.move_leader(&local, *id).await.is_ok() {
-            return;
-        }
     }
 }

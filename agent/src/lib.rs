@@ -12,6 +12,7 @@
 
 pub mod act;
 pub mod agent;
+pub mod alone;
 pub mod cli;
 pub mod config;
 pub mod etcd;
