@@ -39,7 +39,8 @@ impl EventWriter {
             controller: "muster-agent".into(),
             instance: Some(config.pod.clone()),
         };
-        let recorder = Recorder::new(client, reporter);
+        // A recorder that is kept counts a reason that repeats, and drops what the next one says.
+        let recorder = move || Recorder::new(client.clone(), reporter.clone());
         tokio::spawn(write(recorder, config.clone(), subject, news));
         Self { queue }
     }
@@ -53,7 +54,7 @@ impl EventWriter {
 }
 
 async fn write(
-    recorder: Recorder,
+    recorder: impl Fn() -> Recorder,
     config: Config,
     mut subject: watch::Receiver<Option<ObjectReference>>,
     mut queue: mpsc::Receiver<News>,
@@ -64,7 +65,7 @@ async fn write(
         let about = known.unwrap_or_else(|| own_pod(&config));
         let event = event(&config, &news);
         for pause in PAUSES {
-            let error = match tokio::time::timeout(ATTEMPT, recorder.publish(&event, &about)).await {
+            let error = match tokio::time::timeout(ATTEMPT, recorder().publish(&event, &about)).await {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => error.to_string(),
                 Err(late) => late.to_string(),
@@ -92,7 +93,7 @@ fn pod(config: &Config, name: &str) -> ObjectReference {
     }
 }
 
-/// The Event for `news`. Its pod is related to it, so that the same of two pods are two Events.
+/// The Event for `news`, with its pod as the object that is related to it.
 fn event(config: &Config, news: &News) -> Event {
     let name = config.names().pod(news.seat.0);
     let related = if name == config.pod {

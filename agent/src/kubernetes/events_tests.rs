@@ -81,6 +81,19 @@ async fn an_event_is_about_the_cluster_and_names_the_pod() {
     assert_eq!(event["reportingInstance"], "c-0");
 }
 
+#[tokio::test]
+async fn the_same_of_another_member_is_another_event() {
+    let (writer, mut server) = writer(Some(cluster()));
+    for note in ["member 1", "member 2"] {
+        let news = News {
+            note: note.into(),
+            ..news("MemberRemoved", 3)
+        };
+        writer.tell(news);
+        assert_eq!(answer(&mut server, 201).await["note"], format!("c-3: {note}"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_stateful_set_it_is_about_the_pod() {
     let (writer, mut server) = writer(None);

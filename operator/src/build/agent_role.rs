@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// kube's recorder creates Events of this group, and patches one that repeats.
+    /// kube's recorder writes Events of this group, and not of the core group.
     #[test]
     fn agents_may_write_events_with_and_without_an_etcd_cluster() {
         let plain = crate::validate::spec("db", &EtcdClusterSpec::of_size(3)).unwrap();
