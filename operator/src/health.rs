@@ -28,6 +28,8 @@ pub struct Evidence<'a> {
     pub outdated: usize,
     /// Whether the birth record is missing.
     pub record_missing: bool,
+    /// What is wrong with the birth record, if agents cannot read it.
+    pub record_damage: Option<&'a str>,
 }
 
 /// A judgement.
@@ -138,9 +140,15 @@ impl Evidence<'_> {
     }
 
     /// Lost only if nobody sees a quorum: a member that is cut off does not
-    /// speak for the others.
+    /// speak for the others. A pod that is not ready may not have spoken at all:
+    /// what its seat saw is what the pod before it saw.
     fn quorum(&self) -> Quorum {
-        let views: Vec<Quorum> = self.alive().map(|seat| seat.quorum).collect();
+        let ready = |seat: &Seat| self.pods.iter().any(|pod| pod.name == seat.name && pod.ready);
+        let views: Vec<Quorum> = self
+            .alive()
+            .filter(|seat| seat.quorum == Quorum::Lost || ready(seat))
+            .map(|seat| seat.quorum)
+            .collect();
         [Quorum::Ok, Quorum::Lost]
             .into_iter()
             .find(|view| views.contains(view))
@@ -161,7 +169,8 @@ impl Evidence<'_> {
         let settled = matches!(self.plan.step, Step::Keep | Step::AwaitReady | Step::AwaitMembers);
         let seat = self.alive().find(|seat| seat.phase == SeatPhase::Lost)?;
         // Without the seat's name: whichever of them says it, it is the same.
-        (settled && self.quorum() == Quorum::Unknown).then(|| format!("A person has to decide: {}", seat.why))
+        let nobody_runs = self.alive().all(|seat| seat.quorum == Quorum::Unknown);
+        (settled && nobody_runs).then(|| format!("A person has to decide: {}", seat.why))
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -239,6 +248,16 @@ impl Evidence<'_> {
             );
             return Some(Trouble {
                 reason: "BirthRecordMissing",
+                message,
+            });
+        }
+        if let Some(damage) = self.record_damage {
+            let message = format!(
+                "ConfigMap {} cannot be read, so no member can join until it is corrected: {damage}.",
+                self.names().birth_record()
+            );
+            return Some(Trouble {
+                reason: "BirthRecordDamaged",
                 message,
             });
         }

@@ -211,6 +211,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
     }
 
     let rollout = rollout(observed, valid, &applied, &known, &plan, situation.formed);
+    let damage = observed.record.as_ref().and_then(founding::damage);
     let evidence = Evidence {
         cluster: valid,
         plan: &plan,
@@ -218,6 +219,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
         status: &known,
         outdated: rollout.outdated().len(),
         record_missing: record == RecordStep::Missing,
+        record_damage: damage.as_deref(),
     };
     report(context, observed, &Outcome::Applied(&applied, evidence)).await?;
 

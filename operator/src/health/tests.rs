@@ -65,20 +65,25 @@ impl Case {
     }
 
     fn judge_with(&self, outdated: usize, record_missing: bool) -> Verdict {
+        judge(&self.evidence(outdated, record_missing))
+    }
+
+    fn evidence(&self, outdated: usize, record_missing: bool) -> Evidence<'_> {
         let Self {
             cluster,
             plan,
             pods,
             status,
         } = self;
-        judge(&Evidence {
+        Evidence {
             cluster,
             plan,
             pods,
             status,
             outdated,
             record_missing,
-        })
+            record_damage: None,
+        }
     }
 }
 
@@ -188,6 +193,30 @@ fn what_a_seat_said_before_its_pod_went_does_not_count() {
     assert_eq!(case.judge().holds(QUORUM_LOST), Some(true));
     case.pods.clear();
     assert_eq!(case.judge().holds(QUORUM_LOST), None);
+}
+
+#[test]
+fn what_a_seat_saw_before_its_pod_started_again_does_not_count() {
+    let mut case = at_rest(3);
+    for pod in &mut case.pods {
+        pod.ready = false;
+    }
+    assert_eq!(case.judge().holds(QUORUM_LOST), None);
+    case.pods[1].ready = true;
+    assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+}
+
+#[test]
+fn a_damaged_record_is_a_degradation_that_says_what_is_wrong() {
+    let case = at_rest(3);
+    let evidence = Evidence {
+        record_damage: Some("abandoned cannot be read"),
+        ..case.evidence(0, false)
+    };
+    let verdict = judge(&evidence);
+    let degraded = verdict.finding(DEGRADED).unwrap();
+    assert_eq!((degraded.holds, degraded.reason), (Some(true), "BirthRecordDamaged"));
+    assert!(degraded.message.contains("abandoned cannot be read"));
 }
 
 #[test]
