@@ -12,6 +12,7 @@
 
 pub mod act;
 pub mod agent;
+pub mod alone;
 pub mod cli;
 pub mod config;
 pub mod etcd;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod install;
 pub mod kubernetes;
 pub mod launcher;
+pub mod news;
 pub mod observe;
 pub mod report;
 pub mod run;

@@ -43,6 +43,7 @@ impl Agent {
         self.look_at_volume();
         self.look_at_launcher();
         self.observed.hint = *self.hint.borrow_and_update();
+        self.observed.replicas = self.workload.replicas();
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
         let at = self.now();
@@ -120,7 +121,7 @@ impl Agent {
             self.observed.local = Reading::default();
             self.observed.local_list = None;
             self.observed.list = Reading::default();
-            self.leaderless_since = None;
+            self.observed.leaderless_since = None;
         }
     }
 
@@ -203,10 +204,10 @@ impl Agent {
             None => {}
         }
         let leader = self.observed.local.fresh(self.now()).map(|status| status.leader);
-        self.leaderless_since = match leader {
-            Some(None) => self.leaderless_since.or(Some(at)),
+        self.observed.leaderless_since = match leader {
+            Some(None) => self.observed.leaderless_since.or(Some(at)),
             Some(Some(_)) => None,
-            None => self.leaderless_since,
+            None => self.observed.leaderless_since,
         };
     }
 
