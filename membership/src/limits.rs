@@ -40,3 +40,5 @@ pub const PROMOTION_LAG: u64 = 1_000;
 /// How often the leader's agent looks whether the birth record is still there while a wanted seat
 /// has no member.
 pub const BIRTH_CHECK: u64 = 5_000;
+/// How often it looks when every wanted seat has a member: one small read in five minutes.
+pub const BIRTH_CHECK_AT_REST: u64 = 300_000;

@@ -3,7 +3,7 @@
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::guard;
 use crate::ids::Time;
-use crate::limits::{BIRTH_CHECK, BUSY, PROMOTION_LAG, REST, RETRY};
+use crate::limits::{BIRTH_CHECK, BIRTH_CHECK_AT_REST, BUSY, PROMOTION_LAG, REST, RETRY};
 use crate::memory::Memory;
 use crate::observed::{BirthPhase, EtcdStatus, Freshness, Identity, Observed, Workload};
 use crate::{housekeeping, leave, outage};
@@ -104,14 +104,16 @@ fn voter(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft 
 }
 
 /// The record must say "formed", once: the founder's agent writes it; the leader's agent writes it
-/// again if it is gone, and looks for that only while somebody may need it.
+/// again if it is gone, and looks for that often only while somebody is known to need it.
 fn birth_record(o: &Observed, status: &EtcdStatus, leads: bool, m: &mut Memory, now: Time) -> Option<Draft> {
-    let needed = housekeeping::lacks_members(o) && leads;
-    let due = match m.formed_as_of {
-        None => leads,
-        Some(at) => needed && now.since(at) > BIRTH_CHECK,
+    // A seat whose volume is gone needs it too, and its old member is still listed: hence the second pace.
+    let pace = if housekeeping::lacks_members(o) {
+        BIRTH_CHECK
+    } else {
+        BIRTH_CHECK_AT_REST
     };
-    if !due {
+    let due = m.formed_as_of.is_none_or(|at| now.since(at) > pace);
+    if !leads || !due {
         return None;
     }
     let cluster = status.identity.cluster;
