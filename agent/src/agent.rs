@@ -122,12 +122,17 @@ impl Agent {
 
     /// Own etcd's client URL.
     pub(crate) fn local_url(&self) -> String {
+        format!("http://{}", self.local_host(CLIENT_PORT))
+    }
+
+    /// A port of this pod, as its own processes reach it.
+    pub(crate) fn local_host(&self, port: u16) -> String {
         let host = if self.config.pod_ip.is_ipv6() {
             "[::1]"
         } else {
             "127.0.0.1"
         };
-        format!("http://{host}:{CLIENT_PORT}")
+        format!("{host}:{port}")
     }
 }
 

@@ -16,6 +16,7 @@ pub mod alone;
 pub mod cli;
 pub mod config;
 pub mod etcd;
+pub mod get;
 pub mod http;
 pub mod install;
 pub mod kubernetes;

@@ -212,7 +212,8 @@ impl Agent {
         let status = self.observed.local.fresh(now);
         match (self.observed.launcher, status, self.observed.leaderless_since) {
             (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
-            (Launcher::Running, Some(_), Some(since)) if now.since(since) >= limits::ELECTION => Quorum::Lost,
+            // Without an answer, too: an etcd that has found no leader since it started serves no clients.
+            (Launcher::Running, _, Some(since)) if now.since(since) >= limits::ELECTION => Quorum::Lost,
             _ => Quorum::Unknown,
         }
     }

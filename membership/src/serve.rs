@@ -32,7 +32,11 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
             [Action::ReleaseHook { left: false }],
         );
     }
-    let draft = Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY);
+    // A member that starts for the first time also serves its peers first, and has a cluster to catch up with.
+    let draft = match outage::since_start(o, now) {
+        Some(why) if o.disk.wal_seen => Draft::wait(Phase::Waiting, why, RETRY),
+        _ => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
+    };
     if o.hook_waits {
         draft.reading([Need::Workload])
     } else {
