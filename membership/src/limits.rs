@@ -28,6 +28,8 @@ pub const TIME_TO_DEPUTISE: u64 = 30_000;
 pub const NOTES_LAPSE: u64 = 10_000;
 /// How long a hook waits for the launcher of an agent that has just started to call.
 pub const TIME_TO_CONNECT: u64 = 5_000;
+/// How long etcd may be without a leader before that is more than an election.
+pub const ELECTION: u64 = 5_000;
 /// First patience with a learner that makes no progress; doubles with each eviction of its seat.
 pub const PATIENCE: u64 = 120_000;
 /// Doublings of [`PATIENCE`] at most (so that the longest patience is about four hours).

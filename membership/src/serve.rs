@@ -6,7 +6,7 @@ use crate::ids::Time;
 use crate::limits::{BIRTH_CHECK, BIRTH_CHECK_AT_REST, BUSY, PROMOTION_LAG, REST, RETRY};
 use crate::memory::Memory;
 use crate::observed::{BirthPhase, EtcdStatus, Freshness, Identity, Observed, Workload};
-use crate::{housekeeping, leave};
+use crate::{housekeeping, leave, outage};
 
 /// Decides beside a running etcd.
 pub(crate) fn serve(o: &Observed, m: &mut Memory, now: Time) -> Draft {
@@ -32,7 +32,11 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
             [Action::ReleaseHook { left: false }],
         );
     }
-    let draft = Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY);
+    // A member that starts for the first time also serves its peers first, and has a cluster to catch up with.
+    let draft = match outage::since_start(o, now) {
+        Some(why) if o.disk.wal_seen => Draft::wait(Phase::Waiting, why, RETRY),
+        _ => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
+    };
     if o.hook_waits {
         draft.reading([Need::Workload])
     } else {
@@ -80,11 +84,7 @@ fn leaving(o: &Observed, status: &EtcdStatus, mut leave: Draft, m: &mut Memory, 
 
 fn voter(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft {
     let Some(leader) = status.leader else {
-        return Draft::wait(
-            Phase::Voter,
-            "etcd has no leader: fewer members than a quorum answer; it serves again as soon as enough are back",
-            REST,
-        );
+        return Draft::wait(Phase::Voter, outage::no_leader(o, now), REST);
     };
     let leads = leader == status.identity.member;
     if let Some(draft) = birth_record(o, status, leads, m, now) {

@@ -173,6 +173,8 @@ impl View {
             },
             workload: Reading::default(),
             hint: self.hint.map(|(wanted, deleting)| workload(wanted, deleting)),
+            replicas: None,
+            leaderless_since: None,
             birth: Reading::default(),
             status_cluster: Reading::default(),
             endpoint: Reading::default(),

@@ -246,6 +246,8 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         },
         workload: c.reading(Choices::workload),
         hint: (!c.rarely(8)).then(|| c.workload()),
+        replicas: c.rarely(2).then(|| c.up_to(6).into()),
+        leaderless_since: c.rarely(2).then(|| c.since()),
         birth: c.reading(|c| c.birth(seat)),
         status_cluster: c.reading(|c| c.rarely(4).then(|| c.cluster())),
         endpoint: c.reading(|c| {
