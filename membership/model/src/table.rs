@@ -99,11 +99,12 @@ fn lines() -> Vec<Line> {
     };
     let mut lines = vec![
         Line::exhaustive(seats(1), From::All, 4, 3, 1),
-        Line::exhaustive(seats(2), From::All, 2, 1, 1),
+        Line::exhaustive(seats(2), From::All, 2, 1, 10),
         Line::exhaustive(alone(seats(2)), From::All, 2, 1, 10),
         Line::exhaustive(stale(seats(2)), From::All, 1, 1, 1),
-        Line::exhaustive(seats(3), From::All, 0, 1, 1),
-        Line::exhaustive(seats(3), From::All, 1, 0, 1),
+        Line::exhaustive(stale(seats(2)), From::All, 2, 1, 100),
+        Line::exhaustive(seats(3), From::All, 0, 1, 10),
+        Line::exhaustive(seats(3), From::All, 1, 0, 10),
         Line::exhaustive(old(seats(3)), From::All, 1, 0, 10),
         Line::exhaustive(alone(seats(3)), From::All, 1, 0, 10),
         Line::exhaustive(seats(3), From::Rest, 2, 0, 10),
@@ -117,12 +118,6 @@ fn lines() -> Vec<Line> {
     lines.push(Line::walk(old(stale(seats(5))), 2_000_000, 4));
     lines.push(Line::walk(alone(seats(5)), 2_000_000, 5));
     lines.push(Line::walk(stale(seats(3)), 2_000_000, 6));
-    lines.extend([
-        Line::exhaustive(stale(seats(2)), From::All, 2, 1, 100),
-        Line::exhaustive(seats(2), From::Rest, 3, 1, 100),
-        Line::exhaustive(stale(seats(3)), From::Rest, 1, 0, 100),
-        Line::exhaustive(seats(3), From::Rest, 0, 2, 100),
-    ]);
     lines
 }
 
