@@ -1,0 +1,70 @@
+//! Processes inside: found by descent, ended by their own IDs.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process and its command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    /// Its ID.
+    pub(crate) pid: i32,
+    /// Its command line.
+    pub(crate) command: Vec<String>,
+}
+
+impl Process {
+    /// Sends it a signal; one that has ended does not mind.
+    pub(crate) fn signal(&self, signal: Signal) {
+        signal_to(self.pid, signal);
+    }
+}
+
+/// Sends a signal; a process that has ended does not mind.
+pub(crate) fn signal_to(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        _ = kill_process(pid, signal);
+    }
+}
+
+/// The processes that descend from `ancestor`, children before grandchildren.
+pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
+    let all: Vec<(i32, i32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .collect();
+    let mut found: Vec<i32> = vec![];
+    let mut next = vec![ancestor];
+    while let Some(one) = next.pop() {
+        for (pid, _) in all.iter().filter(|(_, parent)| *parent == one) {
+            found.push(*pid);
+            next.insert(0, *pid);
+        }
+    }
+    found
+        .into_iter()
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
+        .collect()
+}
+
+/// The parent of a process that is no zombie.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    (state != "Z").then_some(parent)
+}
+
+fn command(pid: i32) -> Vec<String> {
+    let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = text.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
