@@ -1,15 +1,17 @@
 //! The command line.
 
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::cluster::templates::Templates;
-use crate::run::Kit;
-use crate::stage::apart;
+use crate::cases::fault::FAULTS;
+use crate::cases::matrix::cases;
+use crate::cases::step::STEPS;
+use crate::cases::table::table;
+use crate::run::{Plan, run};
 
+/// Faults between every two steps: real agents and real etcd, no Kubernetes.
 #[derive(Debug, Parser)]
 struct Options {
     #[command(subcommand)]
@@ -18,32 +20,36 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plays cases.
-    Run {
-        /// pinned, newest-3.5, newest-3.6 or mixed.
-        #[arg(long, default_value = "pinned")]
-        etcd: String,
-    },
+    /// Plays cases, and prints the coverage table.
+    Run(Plan),
+    /// Prints the steps, the faults, and the cases' names.
+    List,
+    /// Prints the coverage table as it is meant.
+    Table,
 }
 
 /// Parses and does.
 pub(crate) fn main() -> Result<ExitCode> {
     let Options { command } = Options::parse();
     match command {
-        Command::Run { etcd } => {
-            if !apart::is_inside() {
-                return apart::go_inside();
-            }
-            apart::furnish()?;
-            let kit = Rc::new(Kit::pack(&etcd)?);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            tokio::task::LocalSet::new().block_on(&runtime, async {
-                let start = std::time::Instant::now();
-                Templates::make(&kit, std::path::Path::new("/run/faults/templates")).await?;
-                println!("templates in {:.1} s", start.elapsed().as_secs_f64());
-                anyhow::Ok(())
-            })?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Run(plan) => return run(plan),
+        Command::List => list(),
+        Command::Table => print!("{}", table(&[])),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list() {
+    println!("Steps:");
+    for step in STEPS {
+        println!("  {:18} {}", step.name, step.about);
+    }
+    println!("\nFaults:");
+    for fault in FAULTS {
+        println!("  {:18} {}", fault.name(), fault.about());
+    }
+    println!("\nCases:");
+    for case in cases() {
+        println!("  {}", case.name());
     }
 }

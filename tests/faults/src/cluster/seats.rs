@@ -12,7 +12,7 @@ use futures::future::join_all;
 use muster_api::birth::BirthRecord;
 use muster_api::workload::Shrink;
 use tokio::sync::broadcast;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::etcd;
 use super::volumes::Volumes;
@@ -46,7 +46,7 @@ pub(crate) struct Cluster {
     counts: RefCell<BTreeMap<u32, u8>>,
     failures: RefCell<Vec<String>>,
     net: Net,
-    servers: Vec<AbortHandle>,
+    servers: RefCell<Vec<JoinHandle<()>>>,
     over: Cell<bool>,
 }
 
@@ -80,7 +80,7 @@ impl Cluster {
             counts: RefCell::default(),
             failures: RefCell::default(),
             net,
-            servers,
+            servers: RefCell::new(servers),
             over: Cell::new(false),
         }))
     }
@@ -252,10 +252,10 @@ impl Cluster {
         .await
     }
 
-    /// Ends all pods in good order, and no seat leaves.
-    pub(crate) async fn stop(&self) -> Result<()> {
+    /// Loses all pods at once, like a power cut.
+    pub(crate) async fn lose_all_pods(&self) -> Result<()> {
         let pods = self.pods();
-        for result in join_all(pods.iter().map(|pod| pod.stop())).await {
+        for result in join_all(pods.iter().map(|pod| pod.kill())).await {
             result?;
         }
         pods.iter().for_each(|pod| self.forget(pod));
@@ -265,11 +265,13 @@ impl Cluster {
     /// Removes everything but the folder.
     pub(crate) async fn close(&self) -> Result<()> {
         self.over.set(true);
-        let pods = self.pods();
-        for result in join_all(pods.iter().map(|pod| pod.kill())).await {
-            result?;
+        self.lose_all_pods().await?;
+        let servers = std::mem::take(&mut *self.servers.borrow_mut());
+        for server in servers {
+            server.abort();
+            // Its port is free once it has ended.
+            _ = server.await;
         }
-        self.servers.iter().for_each(AbortHandle::abort);
         self.net.remove()
     }
 }

@@ -16,7 +16,7 @@ use super::{Cluster, writer::Writer};
 use crate::run::Kit;
 use crate::wait::{secs, until};
 
-/// A cluster that was ended in good order.
+/// A cluster whose power went off.
 pub(crate) struct Template {
     volumes: Volumes,
     birth: BirthRecord,
@@ -63,19 +63,19 @@ impl Templates {
         settle(2).await.context("shrinking")?;
         writer.finish(cluster).await?;
         cluster.volumes.borrow_mut().retire(2);
-        cluster.stop().await?;
+        cluster.lose_all_pods().await?;
         let two = Self::take(cluster, folder.join("two"))?;
         cluster.ensure_pods()?;
         cluster.scale(3)?;
         settle(3).await.context("growing again")?;
-        cluster.stop().await?;
+        cluster.lose_all_pods().await?;
         let three = Self::take(cluster, folder.join("three"))?;
         Ok(Self { two, three })
     }
 
     fn take(cluster: &Cluster, folder: std::path::PathBuf) -> Result<Template> {
         let mut volumes = Volumes::new(folder);
-        volumes.copy(&cluster.volumes.borrow(), |_| true)?;
+        volumes.copy(&cluster.volumes.borrow())?;
         Ok(Template {
             volumes,
             birth: cluster.objects.birth_record().context("there is no birth record")?,
@@ -85,10 +85,10 @@ impl Templates {
 }
 
 impl Template {
-    /// A copy of this cluster, at rest.
-    pub(crate) async fn play(&self, kit: &Rc<Kit>, slot: u8, folder: std::path::PathBuf) -> Result<Rc<Cluster>> {
+    /// A copy of this cluster, its pods not yet started.
+    pub(crate) async fn copy(&self, kit: &Rc<Kit>, slot: u8, folder: std::path::PathBuf) -> Result<Rc<Cluster>> {
         let cluster = Cluster::new(kit, slot, folder, self.replicas, &self.birth).await?;
-        cluster.volumes.borrow_mut().copy(&self.volumes, |_| true)?;
+        cluster.volumes.borrow_mut().copy(&self.volumes)?;
         Ok(cluster)
     }
 }

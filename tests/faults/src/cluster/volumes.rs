@@ -73,8 +73,8 @@ impl Volumes {
     }
 
     /// Copies the present and the old volumes of another case.
-    pub(crate) fn copy(&mut self, from: &Self, seats: impl Fn(u32) -> bool) -> Result<()> {
-        for (seat, volume) in from.current.iter().filter(|(seat, _)| seats(**seat)) {
+    pub(crate) fn copy(&mut self, from: &Self) -> Result<()> {
+        for (seat, volume) in &from.current {
             let target = self.next(*seat);
             copy(volume, &target)?;
             self.current.insert(*seat, target);

@@ -71,8 +71,6 @@ pub(crate) enum Verdict {
 /// A passage that is being held.
 #[derive(Debug)]
 pub(crate) struct Caught {
-    /// What it is.
-    pub(crate) passage: Passage,
     release: oneshot::Sender<Verdict>,
 }
 
@@ -105,7 +103,7 @@ pub(crate) struct Gate {
 /// Requests that change who is a member.
 const CHANGES: [&str; 3] = ["MemberAdd", "MemberRemove", "MemberPromote"];
 /// Not worth a line in the journal.
-const QUIET: [&str; 4] = ["Status", "Range", "MemberList", "GET /status"];
+const QUIET: [&str; 5] = ["Status", "Range", "MemberList", "GET /status", "POST /raft"];
 
 impl Gate {
     /// A gate that lets everything pass, and keeps a journal.
@@ -203,7 +201,7 @@ impl Gate {
         };
         let (release, verdict) = oneshot::channel();
         self.note(&format!("{line}: held"));
-        _ = trap.send(Caught { passage, release });
+        _ = trap.send(Caught { release });
         let verdict = verdict.await.unwrap_or(Verdict::Pass);
         self.note(&format!("{line}: {verdict:?}"));
         verdict

@@ -4,19 +4,14 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process and its command line.
-#[derive(Debug, Clone)]
-pub(crate) struct Process {
-    /// Its ID.
-    pub(crate) pid: i32,
-    /// Its command line.
-    pub(crate) command: Vec<String>,
-}
+/// A process, by its ID.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process(pub(crate) i32);
 
 impl Process {
     /// Sends it a signal; one that has ended does not mind.
     pub(crate) fn signal(&self, signal: Signal) {
-        signal_to(self.pid, signal);
+        signal_to(self.0, signal);
     }
 }
 
@@ -44,13 +39,7 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
             next.insert(0, *pid);
         }
     }
-    found
-        .into_iter()
-        .map(|pid| Process {
-            pid,
-            command: command(pid),
-        })
-        .collect()
+    found.into_iter().map(Process).collect()
 }
 
 /// The parent of a process that is no zombie.
@@ -61,10 +50,4 @@ fn parent(pid: i32) -> Option<i32> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     (state != "Z").then_some(parent)
-}
-
-fn command(pid: i32) -> Vec<String> {
-    let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = text.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }

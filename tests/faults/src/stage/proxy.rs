@@ -151,7 +151,10 @@ impl Link {
         // On a task of its own: it is carried out even if who asked goes away now.
         let reply = tokio::spawn(async move {
             let reply = sender.send_request(Request::from_parts(head, Full::new(body))).await;
-            (self.pass(&what, Moment::Done).await, reply)
+            // An error comes with its status in the head, and without a body.
+            let carried_out = reply.as_ref().is_ok_and(|r| !r.headers().contains_key("grpc-status"));
+            let outcome = if carried_out { what } else { format!("{what} refused") };
+            (self.pass(&outcome, Moment::Done).await, reply)
         });
         match reply.await? {
             (Verdict::Pass, reply) => Ok(reply?),

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use super::objects::{Objects, Written};
 use crate::stage::gate::{Gate, Moment, Party, Passage, Verdict};
@@ -29,9 +29,9 @@ pub(crate) const PORT: u16 = 6443;
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Serves the objects at this address.
-pub(crate) async fn serve(address: Ipv4Addr, objects: Rc<Objects>, gate: Arc<Gate>) -> Result<AbortHandle> {
+pub(crate) async fn serve(address: Ipv4Addr, objects: Rc<Objects>, gate: Arc<Gate>) -> Result<JoinHandle<()>> {
     let listener = TcpListener::bind(SocketAddr::from((address, PORT))).await?;
-    let accepting = tokio::task::spawn_local(async move {
+    Ok(tokio::task::spawn_local(async move {
         // Connections end with the server.
         let mut connections = tokio::task::JoinSet::new();
         loop {
@@ -52,8 +52,7 @@ pub(crate) async fn serve(address: Ipv4Addr, objects: Rc<Objects>, gate: Arc<Gat
                     .await
             });
         }
-    });
-    Ok(accepting.abort_handle())
+    }))
 }
 
 #[derive(Clone)]

@@ -61,7 +61,6 @@ pub(crate) struct Container {
     /// It is not started again.
     last: Cell<bool>,
     ended: watch::Sender<bool>,
-    starts: Cell<u32>,
     image: RefCell<Image>,
 }
 
@@ -72,7 +71,6 @@ impl Container {
             outer: Cell::new(None),
             last: Cell::new(false),
             ended: watch::Sender::new(false),
-            starts: Cell::new(0),
             image: RefCell::new(image),
         });
         let this = container.clone();
@@ -93,7 +91,6 @@ impl Container {
 
     async fn run_once(&self, lines: &broadcast::Sender<Line>) -> Result<()> {
         let image = self.image.borrow().clone();
-        self.starts.set(self.starts.get() + 1);
         let mut child = Command::new("nsenter")
             .arg(format!("--net={}", image.netns.display()))
             .args(["--", "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"])
@@ -133,11 +130,6 @@ impl Container {
         Ok(())
     }
 
-    /// How often it was started.
-    pub(crate) fn starts(&self) -> u32 {
-        self.starts.get()
-    }
-
     /// Its processes; the first is its process 1.
     pub(crate) fn processes(&self) -> Vec<Process> {
         self.outer.get().map(descendants).unwrap_or_default()
@@ -169,7 +161,7 @@ impl Container {
 
     /// Runs a program beside its process 1.
     pub(crate) fn beside(&self, program: &Path, argument: &str) -> Option<Command> {
-        let first = self.processes().first()?.pid;
+        let first = self.processes().first()?.0;
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={first}"))

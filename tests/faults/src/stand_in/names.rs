@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use tokio::net::UdpSocket;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// Names and their addresses.
 #[derive(Debug, Default)]
@@ -23,18 +23,17 @@ const NO_SUCH_NAME: u8 = 3;
 
 impl Names {
     /// Serves the names on this address.
-    pub(crate) async fn serve(self: &Rc<Self>, address: Ipv4Addr) -> Result<AbortHandle> {
+    pub(crate) async fn serve(self: &Rc<Self>, address: Ipv4Addr) -> Result<JoinHandle<()>> {
         let socket = UdpSocket::bind(SocketAddr::from((address, 53))).await?;
         let names = self.clone();
-        let task = tokio::task::spawn_local(async move {
+        Ok(tokio::task::spawn_local(async move {
             let mut buffer = [0; 1500];
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
                 if let Some(answer) = names.answer(&buffer[..length]) {
                     _ = socket.send_to(&answer, from).await;
                 }
             }
-        });
-        Ok(task.abort_handle())
+        }))
     }
 
     /// Publishes a name, in the place of an older address.

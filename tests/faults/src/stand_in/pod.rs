@@ -169,19 +169,6 @@ impl Pod {
         self.remove().await
     }
 
-    /// Ends etcd and the agent without asking whether the seat leaves.
-    pub(crate) async fn stop(&self) -> Result<()> {
-        self.agent.no_more_starts();
-        self.etcd.no_more_starts();
-        self.agent.kill();
-        self.agent.ended().await;
-        self.etcd.signal(Signal::TERM);
-        if timeout(secs(10), self.etcd.ended()).await.is_err() {
-            self.etcd.kill();
-        }
-        self.remove().await
-    }
-
     /// Ends it like a lost node.
     pub(crate) async fn kill(&self) -> Result<()> {
         self.terminating.set(true);
