@@ -147,7 +147,9 @@ pub(crate) fn check_history(cluster: &Cluster, seen: &Seen, allowed: &BTreeSet<u
             .into_iter()
             .flatten()
             .flatten();
-        let folders = archived.map(|entry| entry.path()).chain([volume.clone()]);
+        // In a founder's log that was cut short before its first write there is nothing to be lost.
+        let held = archived.filter(|entry| !entry.file_name().to_string_lossy().ends_with("-unborn"));
+        let folders = held.map(|entry| entry.path()).chain([volume.clone()]);
         // Each folder once: a member is started on one volume only, and never again after it was set aside.
         for folder in folders {
             let Ok(Some(found)) = wal::read_metadata(&folder.join("data")) else {
