@@ -100,7 +100,8 @@ pub(crate) fn find(name: &str) -> Option<Case> {
     cases().find(|case| case.name() == name)
 }
 
-/// What is quick enough for every change: each story, and each fault.
+/// What is quick enough for every change: each fault, and each story but the eviction, which takes
+/// minutes.
 pub(crate) const QUICK: &[&str] = &[
     "found-claimed.kill-agent",
     "found-claimed.wipe",

@@ -19,8 +19,6 @@ use crate::run::{Kit, keep_evidence};
 use crate::stage::apart;
 use crate::wait::{secs, until};
 
-/// How long until a step comes.
-const STEP: Duration = secs(45);
 /// How long until the cluster is at rest, once the fault is over.
 const CONVERGE: Duration = secs(90);
 /// etcd refuses changes of membership until its members know each other for this long.
@@ -82,7 +80,7 @@ async fn act(cluster: &Rc<Cluster>, case: Case, outcome: &mut Outcome) -> Result
     let writer = Writer::start(cluster);
     let armed = step.seam.arm(cluster, story.subject());
     story.begin(cluster).await.context("the story")?;
-    let held = armed.seen(cluster, story.subject(), STEP).await?;
+    let held = armed.seen(cluster, story.subject(), story.lasts()).await?;
     let (verdict, aftermath) = case.fault.strike(cluster, step).await.context("the fault")?;
     if let Some(held) = held {
         held.release(verdict);

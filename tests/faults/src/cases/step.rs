@@ -66,6 +66,8 @@ pub(crate) const STEPS: &[Step] = &[
     step("tidy-removed", Story::Tidy, Seam::Request("MemberRemove", Done), "the member is removed, the reply on its way"),
     step("promote-ask", Story::Promote, Seam::Request("MemberPromote", Asked), "the leader's agent is about to promote a learner whose agent hangs"),
     step("promote-done", Story::Promote, Seam::Request("MemberPromote", Done), "the learner is promoted, the reply on its way"),
+    step("evict-ask", Story::Evict, Seam::Request("MemberRemove", Asked), "the leader's agent is about to evict a learner that never started"),
+    step("evict-done", Story::Evict, Seam::Request("MemberRemove", Done), "the learner is evicted, the reply on its way"),
     step("republish-ask", Story::Republish, Seam::Request("PATCH configmaps formed", Asked), "the leader's agent is about to write the lost birth record"),
     step("republish-done", Story::Republish, Seam::Request("PATCH configmaps formed", Done), "the birth record is written, the reply on its way"),
 ];

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Result;
 use muster_api::birth::BirthRecord;
@@ -11,6 +12,7 @@ use crate::cluster::Cluster;
 use crate::cluster::templates::Templates;
 use crate::run::Kit;
 use crate::stage::gate::{Moment, Party, Verdict};
+use crate::wait::secs;
 
 /// What is going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,9 @@ pub(crate) enum Story {
     Tidy,
     /// Seat 3 joins, and its agent hangs: the leader's agent, of seat 0, promotes it.
     Promote,
+    /// Seat 3 is registered, and its etcd never starts: the leader's agent, of seat 0, evicts it
+    /// when its patience ends.
+    Evict,
     /// The birth record is gone when seat 3 wants to join: the leader's agent, of seat 0, writes it.
     Republish,
 }
@@ -41,7 +46,7 @@ impl Story {
     /// The seat that takes the steps.
     pub(crate) fn subject(self) -> u32 {
         match self {
-            Self::Found | Self::Tidy | Self::Promote | Self::Republish => 0,
+            Self::Found | Self::Tidy | Self::Promote | Self::Evict | Self::Republish => 0,
             _ => 2,
         }
     }
@@ -60,8 +65,14 @@ impl Story {
         match self {
             Self::Found | Self::Hook | Self::Target | Self::Tidy => 2,
             Self::Join | Self::Replace | Self::Resume | Self::Rejoin => 3,
-            Self::Promote | Self::Republish => 4,
+            Self::Promote | Self::Evict | Self::Republish => 4,
         }
+    }
+
+    /// How long until its steps come.
+    pub(crate) fn lasts(self) -> Duration {
+        // Patience with a learner is two minutes.
+        if self == Self::Evict { secs(180) } else { secs(45) }
     }
 
     /// The seat that leads before.
@@ -111,6 +122,10 @@ impl Story {
                 self.hang_the_joiner(cluster);
                 cluster.scale(4)
             }
+            Self::Evict => {
+                self.keep_the_joiner_from_starting(cluster);
+                cluster.scale(4)
+            }
             Self::Republish => {
                 cluster.objects.delete_birth();
                 cluster.scale(4)
@@ -133,8 +148,24 @@ impl Story {
         });
     }
 
+    /// The etcd of seat 3 stands at the door until the story ends.
+    fn keep_the_joiner_from_starting(self, cluster: &Rc<Cluster>) {
+        let caught = cluster
+            .gate
+            .trap(|passage| passage.from == Party::Seat(3) && passage.what.starts_with("start etcd"));
+        let cluster = cluster.clone();
+        tokio::task::spawn_local(async move {
+            if let Ok(caught) = caught.await {
+                cluster.kept.replace(Some(caught));
+            }
+        });
+    }
+
     /// What hung may go on, now that others have done its work.
     pub(crate) fn end(self, cluster: &Cluster) {
+        if let Some(kept) = cluster.kept.take() {
+            kept.release(Verdict::Pass);
+        }
         if self == Self::Promote
             && let Some(worker) = cluster.pod(3).ok().and_then(|pod| pod.worker())
         {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::etcd;
 use super::volumes::Volumes;
 use crate::run::Kit;
-use crate::stage::gate::Gate;
+use crate::stage::gate::{Caught, Gate};
 use crate::stage::net::Net;
 use crate::stand_in::container::Line;
 use crate::stand_in::names::Names;
@@ -42,6 +42,8 @@ pub(crate) struct Cluster {
     pub(crate) folder: PathBuf,
     /// The volumes.
     pub(crate) volumes: RefCell<Volumes>,
+    /// What a story holds until its end.
+    pub(crate) kept: RefCell<Option<Caught>>,
     pods: RefCell<BTreeMap<u32, Rc<Pod>>>,
     counts: RefCell<BTreeMap<u32, u8>>,
     failures: RefCell<Vec<String>>,
@@ -76,6 +78,7 @@ impl Cluster {
             lines: broadcast::Sender::new(4096),
             volumes: RefCell::new(Volumes::new(folder.join("volumes"))),
             folder,
+            kept: RefCell::default(),
             pods: RefCell::default(),
             counts: RefCell::default(),
             failures: RefCell::default(),

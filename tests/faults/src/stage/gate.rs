@@ -207,3 +207,57 @@ impl Gate {
         verdict
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> Arc<Gate> {
+        Gate::open(Path::new("/dev/null")).unwrap()
+    }
+
+    fn passage(what: &str, moment: Moment) -> Passage {
+        Passage {
+            from: Party::Seat(1),
+            to: Party::Api,
+            what: what.to_owned(),
+            moment,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_caught_waits_and_meets_its_verdict() {
+        let gate = gate();
+        let caught = gate.trap(|passage| passage.what == "b" && passage.moment == Moment::Done);
+        assert_eq!(gate.pass(passage("b", Moment::Asked)).await, Verdict::Pass);
+        let passing = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.pass(passage("b", Moment::Done)).await }
+        });
+        caught.await.unwrap().release(Verdict::Lose);
+        assert_eq!(passing.await.unwrap(), Verdict::Lose);
+        // A trap is for one passage.
+        assert_eq!(gate.pass(passage("b", Moment::Done)).await, Verdict::Pass);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_passes_a_cut_link_until_it_is_joined_again() {
+        let gate = gate();
+        gate.set_cut(Party::Api, Party::Seat(1), true);
+        let pass = gate.pass(passage("a", Moment::Asked));
+        assert!(tokio::time::timeout(Duration::from_secs(60), pass).await.is_err());
+        let pass = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.pass(passage("a", Moment::Asked)).await }
+        });
+        gate.set_cut(Party::Api, Party::Seat(1), false);
+        assert_eq!(pass.await.unwrap(), Verdict::Pass);
+    }
+
+    #[tokio::test]
+    async fn a_trap_that_nobody_waits_for_any_more_holds_nothing() {
+        let gate = gate();
+        drop(gate.trap(|_| true));
+        assert_eq!(gate.pass(passage("a", Moment::Asked)).await, Verdict::Pass);
+    }
+}
