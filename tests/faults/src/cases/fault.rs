@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     StaleVolume,
     /// The subject's pod is replaced; for a while its name stands for the old address.
     StaleDns,
+    /// For a while no name of any pod is known.
+    NoDns,
     /// Leadership moves to another member.
     LeaderChange,
     /// The subject is cut off from all other seats for a while.
@@ -42,7 +44,7 @@ pub(crate) enum Fault {
 }
 
 /// All faults, in the table's order.
-pub(crate) const FAULTS: [Fault; 12] = [
+pub(crate) const FAULTS: [Fault; 13] = [
     Fault::KillAgent,
     Fault::KillEtcd,
     Fault::KillBoth,
@@ -52,6 +54,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     Fault::Wipe,
     Fault::StaleVolume,
     Fault::StaleDns,
+    Fault::NoDns,
     Fault::LeaderChange,
     Fault::CutPeers,
     Fault::Slow,
@@ -89,6 +92,7 @@ impl Fault {
             Self::Wipe => "wipe",
             Self::StaleVolume => "stale-volume",
             Self::StaleDns => "stale-dns",
+            Self::NoDns => "no-dns",
             Self::LeaderChange => "leader-change",
             Self::CutPeers => "cut-peers",
             Self::Slow => "slow",
@@ -107,6 +111,7 @@ impl Fault {
             Self::Wipe => "the pod and its volume are lost; a new pod has an empty one",
             Self::StaleVolume => "the pod is lost; a new one has the volume of a member that was removed",
             Self::StaleDns => "the pod is replaced; for 12 s its name stands for the old address",
+            Self::NoDns => "for 12 s no name of any pod is known",
             Self::LeaderChange => "leadership moves to another member",
             Self::CutPeers => "the seat is cut off from the others for 8 s",
             Self::Slow => "everything from and to the seat takes 0.7 s longer, for 8 s",
@@ -188,6 +193,10 @@ impl Fault {
                 cluster.lose_pod(subject, |_| ()).await?;
                 cluster.ensure_pods()?;
                 (unsent, Aftermath::TrueNames)
+            }
+            Self::NoDns => {
+                cluster.names.set_unknown();
+                (Verdict::Pass, Aftermath::TrueNames)
             }
             Self::LeaderChange => {
                 change_leader(cluster).await?;

@@ -123,6 +123,7 @@ pub(crate) const QUICK: &[&str] = &[
     "promote-ask.kill-agent",
     "republish-ask.lose",
     "join-add.slow",
+    "join-start.no-dns",
 ];
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ impl Names {
         *self.stale.borrow_mut() = stale.then(|| self.now.borrow().clone());
     }
 
+    /// From now on no name is known.
+    pub(crate) fn set_unknown(&self) {
+        *self.stale.borrow_mut() = Some(BTreeMap::new());
+    }
+
     fn find(&self, name: &str) -> Option<Ipv4Addr> {
         match &*self.stale.borrow() {
             Some(old) => old.get(name).copied(),
@@ -119,6 +124,8 @@ mod tests {
         names.publish("c.b", Ipv4Addr::new(10, 1, 1, 4));
         assert!(names.answer(&query("a.b", 1)).unwrap().ends_with(&[10, 1, 1, 2]));
         assert_eq!(names.answer(&query("c.b", 1)).unwrap()[3], NO_SUCH_NAME);
+        names.set_unknown();
+        assert_eq!(names.answer(&query("a.b", 1)).unwrap()[3], NO_SUCH_NAME);
         names.set_stale(false);
         assert!(names.answer(&query("a.b", 1)).unwrap().ends_with(&[10, 1, 1, 3]));
     }
