@@ -34,6 +34,9 @@ pub(crate) struct Plan {
     /// How many cases at a time; they mostly wait.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=50))]
     jobs: u8,
+    /// Keep the logs of cases that pass, too.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Plays what is planned, inside a world apart.
@@ -51,7 +54,10 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode> {
         return apart::go_inside();
     }
     apart::furnish()?;
-    let kits = names.iter().map(|name| Kit::pack(name)).collect::<Result<Vec<_>>>()?;
+    let kits = names
+        .iter()
+        .map(|name| Kit::pack(name, plan.keep))
+        .collect::<Result<Vec<_>>>()?;
     apart::make_mount_points()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut passed, mut failed) = (0, 0);
@@ -147,6 +153,8 @@ pub(crate) struct Kit {
     pub(crate) name: String,
     /// The programs in the pods.
     pub(crate) programs: Programs,
+    /// Logs are kept of every case.
+    pub(crate) keep: bool,
     etcds: Vec<PathBuf>,
     evidence: PathBuf,
 }
@@ -169,7 +177,7 @@ fn versions(name: &str) -> &[&str] {
 
 impl Kit {
     /// The programs of this build, and etcd as `name` says.
-    pub(crate) fn pack(name: &str) -> Result<Self> {
+    pub(crate) fn pack(name: &str, keep: bool) -> Result<Self> {
         let names = versions(name);
         ensure!(
             !names.is_empty(),
@@ -181,6 +189,7 @@ impl Kit {
         Ok(Self {
             name: name.to_owned(),
             programs,
+            keep,
             etcds,
             evidence: repository().join("out/faults"),
         })

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use super::step::Step;
@@ -134,7 +134,8 @@ impl Fault {
         };
         Ok(match self {
             Self::KillAgent => {
-                kill(cluster.pod(subject)?.worker())?;
+                let worker = cluster.pod(subject)?.worker();
+                worker.context("no agent runs")?.kill().await?;
                 // etcd's start and its own requests are not the agent's.
                 let of_agent = !matches!(step.seam, super::seam::Seam::Door) && step.name != "join-members";
                 (if of_agent { unsent } else { Verdict::Pass }, Aftermath::Nothing)
@@ -142,29 +143,23 @@ impl Fault {
             Self::KillEtcd => {
                 let pod = cluster.pod(subject)?;
                 match pod.etcd_process() {
-                    Some(process) => process.signal(Signal::KILL),
-                    None => pod.etcd.kill(),
+                    Some(process) => process.kill().await?,
+                    None => pod.etcd.kill_now().await?,
                 }
                 (Verdict::Pass, Aftermath::Nothing)
             }
             Self::KillBoth => {
                 let pod = cluster.pod(subject)?;
-                pod.etcd.kill();
-                pod.agent.kill();
+                let (etcd, agent) = futures::join!(pod.etcd.kill_now(), pod.agent.kill_now());
+                etcd.and(agent)?;
                 (unsent, Aftermath::Nothing)
             }
             Self::PauseEtcd => {
                 let leader = cluster.leader().await.map_or(subject, |(seat, _)| seat);
                 let process = cluster.pod(leader)?.etcd_process();
-                ensure!(process.is_some(), "no etcd runs in seat {leader}");
-                let process = process.into_iter().next();
-                match process {
-                    Some(process) => {
-                        process.signal(Signal::STOP);
-                        (Verdict::Pass, Aftermath::Continue(process))
-                    }
-                    None => (Verdict::Pass, Aftermath::Nothing),
-                }
+                let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
+                process.signal(Signal::STOP);
+                (Verdict::Pass, Aftermath::Continue(process))
             }
             Self::Lose => (Verdict::Lose, Aftermath::Nothing),
             Self::CutApi => {
@@ -247,12 +242,6 @@ fn set_peers_cut(cluster: &Cluster, subject: u32, cut: bool) {
     for other in SEATS.filter(|other| *other != subject) {
         cluster.gate.set_cut(Party::Seat(subject), Party::Seat(other), cut);
     }
-}
-
-fn kill(process: Option<Process>) -> Result<()> {
-    ensure!(process.is_some(), "there is no such process");
-    process.iter().for_each(|process| process.signal(Signal::KILL));
-    Ok(())
 }
 
 async fn change_leader(cluster: &Cluster) -> Result<()> {

@@ -55,7 +55,7 @@ pub(crate) async fn play(kit: &Rc<Kit>, templates: &Templates, slot: u8, case: C
                 outcome.problems.push(format!("{error:#}"));
             }
             outcome.problems.extend(cluster.failures());
-            if !outcome.problems.is_empty()
+            if (kit.keep || !outcome.problems.is_empty())
                 && let Err(error) = keep_evidence(&cluster, &case.name(), &outcome.problems)
             {
                 outcome.problems.push(format!("the evidence: {error:#}"));

@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::{secs, until};
 
 /// A process, by its ID.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +16,22 @@ impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
         signal_to(self.0, signal);
     }
+
+    /// Kills it, and returns when it has ended.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL);
+        ended(&[*self]).await
+    }
+}
+
+/// Returns when all of these have ended.
+pub(crate) async fn ended(processes: &[Process]) -> Result<()> {
+    until("killed processes to end", secs(10), async || {
+        let left: Vec<_> = processes.iter().filter(|process| parent(process.0).is_some()).collect();
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// Sends a signal; a process that has ended does not mind.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 use tokio::sync::{broadcast, watch};
 
-use crate::stage::processes::{Process, descendants, signal_to};
+use crate::stage::processes::{Process, descendants, ended, signal_to};
 
 /// The pause before it is started again; the kubelet's is longer.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -140,6 +140,13 @@ impl Container {
         if let Some(outer) = self.outer.get() {
             signal_to(outer, Signal::KILL);
         }
+    }
+
+    /// Kills it, and returns when none of its processes is left.
+    pub(crate) async fn kill_now(&self) -> Result<()> {
+        let processes = self.processes();
+        self.kill();
+        ended(&processes).await
     }
 
     /// Sends a signal to its process 1.
