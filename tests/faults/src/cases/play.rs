@@ -74,9 +74,28 @@ pub(crate) async fn play(kit: &Rc<Kit>, templates: &Templates, slot: u8, case: C
 }
 
 async fn act(cluster: &Rc<Cluster>, case: Case, outcome: &mut Outcome) -> Result<()> {
-    let (step, story) = (case.step, case.step.story);
     let sampler = Sampler::start(cluster);
+    let mut allowed = BTreeSet::new();
+    let result = strike_and_heal(cluster, case, outcome, &mut allowed).await;
+    // Also of a cluster that does not come to rest; one that was never founded has no ID of its own.
+    if result.is_ok() || case.step.story != Story::Found {
+        let history = judge::check_history(cluster, &sampler.seen.borrow(), &allowed);
+        outcome.problems.extend(history);
+    }
+    result
+}
+
+/// The cluster at rest, the story, the fault, and the cluster at rest again. `allowed` are the
+/// cluster IDs that there may be.
+async fn strike_and_heal(
+    cluster: &Rc<Cluster>,
+    case: Case,
+    outcome: &mut Outcome,
+    allowed: &mut BTreeSet<u64>,
+) -> Result<()> {
+    let (step, story) = (case.step, case.step.story);
     let before = prepare(cluster, story).await.context("before")?;
+    allowed.extend(before.iter().map(|settled| settled.cluster_id));
     let writer = Writer::start(cluster);
     let armed = step.seam.arm(cluster, story.subject());
     story.begin(cluster).await.context("the story")?;
@@ -87,7 +106,6 @@ async fn act(cluster: &Rc<Cluster>, case: Case, outcome: &mut Outcome) -> Result
     }
     aftermath.end(cluster).await;
     let over = Instant::now();
-    let mut allowed: BTreeSet<u64> = before.iter().map(|settled| settled.cluster_id).collect();
     if is_lost(case) {
         allowed.insert(give_up(cluster).await.context("the cluster is lost")?);
         writer.forget();
@@ -107,11 +125,9 @@ async fn act(cluster: &Rc<Cluster>, case: Case, outcome: &mut Outcome) -> Result
     outcome.healed = over.elapsed();
     allowed.insert(after.cluster_id);
     outcome.writes = writer.finish(cluster).await?;
-    let mut problems = judge::check_history(cluster, &sampler.seen.borrow(), &allowed);
     if let Some(before) = before {
-        problems.extend(replaced(case, &before, &after));
+        outcome.problems.extend(replaced(case, &before, &after));
     }
-    outcome.problems.extend(problems);
     Ok(())
 }
 
