@@ -2,7 +2,7 @@
 
 use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Reading, StartPlan};
 
-use crate::agent::{Agent, client_url, new_token};
+use crate::agent::{Agent, new_token};
 use crate::etcd::Failure;
 use crate::volume::{Archiving, Claim, JoinRecord, Tombstone};
 
@@ -19,10 +19,26 @@ impl Agent {
             if self.now().since(decided) > muster_membership::limits::FRESH {
                 return;
             }
+            // A step forgets what it was decided from.
+            let news = crate::news::of_step(action, &self.observed, &decision.why);
             match self.step(action, &decision.why).await {
-                Ok(()) => tracing::info!(?action, "done"),
+                Ok(()) => {
+                    self.setback = None;
+                    tracing::info!(?action, "done");
+                    let now = self.now();
+                    if let Some(news) = self.chronicle.done(action, news, now) {
+                        self.events.tell(news);
+                    }
+                }
                 Err(error) => {
-                    tracing::info!(?action, %error, "not done");
+                    let setback = Some((action.clone(), error.to_string()));
+                    // Tried again and again, and told once.
+                    if self.setback == setback {
+                        tracing::debug!(?action, %error, "not done again");
+                    } else {
+                        tracing::info!(?action, %error, "not done");
+                        self.setback = setback;
+                    }
                     return;
                 }
             }
@@ -42,6 +58,9 @@ impl Agent {
                 self.observed.birth = Reading::default();
                 self.observed.token = new_token(&self.config);
                 self.update_volume(|id| id.claim = Some(claim))?;
+                // Before the record says so: who reads there of the claim must find it here.
+                self.report
+                    .send_modify(|report| report.iter_mut().for_each(|report| report.has_data = true));
                 Ok(self.birth.claim(token, me.seat, &me.volume, *cluster).await?)
             }
             Action::MarkFormed => {
@@ -74,6 +93,16 @@ impl Agent {
             Action::Remove { member } => {
                 let (_, url) = self.change_endpoint()?;
                 self.observed.list = Reading::default();
+                if self
+                    .observed
+                    .local
+                    .seen
+                    .as_ref()
+                    .is_some_and(|(_, s)| s.identity.member == *member)
+                {
+                    // Removal ends etcd; without a launcher that listens, its container restarts once more.
+                    _ = self.link.send_leaving();
+                }
                 let removed = self.etcd.remove(&url, *member).await;
                 self.settle(removed)
             }
@@ -221,41 +250,5 @@ impl Agent {
             .as_mut()
             .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
         Ok(volume.update(change)?)
-    }
-}
-
-/// Hands leadership on without an agent: the hook's own process, which knows nothing about seats.
-/// Everything else is housekeeping's, by the agents that live.
-pub async fn hand_over_without_agent(cluster: &str) {
-    let etcd = crate::etcd::Etcd::default();
-    let names = muster_api::Names::new(cluster);
-    let local = format!("http://127.0.0.1:{}", muster_api::names::CLIENT_PORT);
-    let within = std::time::Duration::from_secs(1);
-    let Ok((status, _)) = etcd.status(&local, within).await else {
-        return;
-    };
-    if status.leader != Some(status.identity.member) {
-        return;
-    }
-    let Ok(list) = etcd.list(&local, &names).await else {
-        return;
-    };
-    for (id, member) in list.voters().filter(|(id, _)| **id != status.identity.member) {
-        let host = member
-            .peer_urls
-            .iter()
-            .find_map(|url| url.split("://").nth(1)?.rsplit_once(':'));
-        let Some((host, _)) = host else { continue };
-        let url = client_url(&crate::kubernetes::Address {
-            host: host.to_owned(),
-            terminating: false,
-        });
-        let alive = etcd
-            .status(&url, within)
-            .await
-            .is_ok_and(|(s, _)| s.identity.member == *id);
-        if alive && etcd.move_leader(&local, *id).await.is_ok() {
-            return;
-        }
     }
 }

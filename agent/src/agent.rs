@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_api::names::{CLIENT_PORT, Names};
-use muster_membership::{Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
+use muster_api::status_report::StatusReport;
+use muster_membership::{Action, Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::etcd::Etcd;
-use crate::kubernetes::{Address, BirthStore, Kubernetes, WorkloadReader};
+use crate::kubernetes::{Address, BirthStore, EventWriter, Kubernetes, WorkloadReader};
 use crate::launcher::server::{Launcher as LauncherLink, LeaveRequest};
+use crate::news::Chronicle;
 use crate::volume::Volume;
 
 /// The agent of one seat.
@@ -26,6 +28,10 @@ pub struct Agent {
     pub(crate) hint: watch::Receiver<Option<Workload>>,
     pub(crate) birth: BirthStore,
     pub(crate) etcd: Etcd,
+    pub(crate) events: EventWriter,
+    pub(crate) chronicle: Chronicle,
+    /// What `/status` answers.
+    pub(crate) report: watch::Sender<Option<StatusReport>>,
     pub(crate) observed: Observed,
     pub(crate) memory: Memory,
     /// Where the other seats' pods are, and when that was read.
@@ -33,8 +39,8 @@ pub struct Agent {
     pub(crate) hooks: Vec<LeaveRequest>,
     pub(crate) version: String,
     pub(crate) next_plan: u64,
-    /// Since when etcd has run without knowing a leader.
-    pub(crate) leaderless_since: Option<Time>,
+    /// The last step that was not done, and why.
+    pub(crate) setback: Option<(Action, String)>,
     epoch: Instant,
 }
 
@@ -49,6 +55,8 @@ impl Agent {
         api: Kubernetes,
         workload: Arc<WorkloadReader>,
         hint: watch::Receiver<Option<Workload>>,
+        events: EventWriter,
+        report: watch::Sender<Option<StatusReport>>,
     ) -> anyhow::Result<Self> {
         let names = config.names();
         let seat = Seat(config.seat()?);
@@ -68,6 +76,9 @@ impl Agent {
             workload,
             hint,
             etcd: Etcd::default(),
+            events,
+            chronicle: Chronicle::default(),
+            report,
             observed: Observed {
                 me,
                 hook_waits: false,
@@ -75,11 +86,13 @@ impl Agent {
                 launcher: Launcher::Absent,
                 workload: Reading::default(),
                 hint: None,
+                replicas: None,
                 birth: Reading::default(),
                 status_cluster: Reading::default(),
                 endpoint: Reading::default(),
                 peers: Reading::default(),
                 local: Reading::default(),
+                leaderless_since: None,
                 local_list: None,
                 list: Reading::default(),
                 refusal: None,
@@ -91,7 +104,7 @@ impl Agent {
             version: String::new(),
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),
-            leaderless_since: None,
+            setback: None,
             epoch: Instant::now(),
             config,
         })
@@ -109,12 +122,17 @@ impl Agent {
 
     /// Own etcd's client URL.
     pub(crate) fn local_url(&self) -> String {
+        format!("http://{}", self.local_host(CLIENT_PORT))
+    }
+
+    /// A port of this pod, as its own processes reach it.
+    pub(crate) fn local_host(&self, port: u16) -> String {
         let host = if self.config.pod_ip.is_ipv6() {
             "[::1]"
         } else {
             "127.0.0.1"
         };
-        format!("http://{host}:{CLIENT_PORT}")
+        format!("{host}:{port}")
     }
 }
 

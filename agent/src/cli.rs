@@ -39,11 +39,7 @@ pub enum Command {
     /// The etcd container: runs etcd as the agent says.
     Launch,
     /// The preStop hook of the etcd container.
-    Leave {
-        /// The cluster's name, for when the agent does not answer.
-        #[arg(long, env = "MUSTER_CLUSTER", default_value = "")]
-        cluster: String,
-    },
+    Leave,
     /// Puts this executable where the etcd container can run it.
     Install {
         /// Where.

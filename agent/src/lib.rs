@@ -12,13 +12,16 @@
 
 pub mod act;
 pub mod agent;
+pub mod alone;
 pub mod cli;
 pub mod config;
 pub mod etcd;
+pub mod get;
 pub mod http;
 pub mod install;
 pub mod kubernetes;
 pub mod launcher;
+pub mod news;
 pub mod observe;
 pub mod report;
 pub mod run;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use muster_agent::cli::{Command, Options, install_logs};
 use muster_agent::launcher::{launch, leave};
-use muster_agent::{act, install, run, supervise};
+use muster_agent::{alone, install, run, supervise};
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
@@ -29,12 +29,9 @@ async fn play(command: Command) -> anyhow::Result<ExitCode> {
             run::run(*config).await?;
         }
         Command::Launch => return Ok(launch::launch(launch::LaunchConfig::from_env()).await?.into()),
-        Command::Leave { cluster } => {
+        Command::Leave => {
             let say = |line: &str| eprintln!("{line}");
-            let end = leave::leave(leave::LeaveConfig::default(), say, || {
-                act::hand_over_without_agent(&cluster)
-            })
-            .await;
+            let end = leave::leave(leave::LeaveConfig::default(), say, alone::serve_on).await;
             tracing::info!(?end, "the hook ends");
         }
         Command::Install { target } => install::install(&target)?,

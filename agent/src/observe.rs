@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
+use muster_api::names::PEER_PORT;
 use muster_membership::limits::FRESH;
 use muster_membership::{
     ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Peer, Reading, Seat, Time, Workload,
@@ -13,6 +14,7 @@ use muster_membership::{
 };
 
 use crate::agent::{Agent, client_url};
+use crate::etcd::stored_list;
 use crate::kubernetes::Address;
 use crate::launcher::protocol::{Exit, Lock};
 use crate::launcher::server::Phase;
@@ -43,6 +45,7 @@ impl Agent {
         self.look_at_volume();
         self.look_at_launcher();
         self.observed.hint = *self.hint.borrow_and_update();
+        self.observed.replicas = self.workload.replicas();
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
         let at = self.now();
@@ -120,7 +123,7 @@ impl Agent {
             self.observed.local = Reading::default();
             self.observed.local_list = None;
             self.observed.list = Reading::default();
-            self.leaderless_since = None;
+            self.observed.leaderless_since = None;
         }
     }
 
@@ -190,7 +193,10 @@ impl Agent {
                     self.observed.local_list = members;
                 }
             }
-            Some(Err(())) => self.observed.local.fail(at),
+            Some(Err(())) => {
+                self.observed.local.fail(at);
+                self.look_at_stored_list(at).await;
+            }
             None => {}
         }
         // By names alone it is not known which pods there are: that says nothing about the seats.
@@ -203,11 +209,23 @@ impl Agent {
             None => {}
         }
         let leader = self.observed.local.fresh(self.now()).map(|status| status.leader);
-        self.leaderless_since = match leader {
-            Some(None) => self.leaderless_since.or(Some(at)),
+        self.observed.leaderless_since = match leader {
+            Some(None) => self.observed.leaderless_since.or(Some(at)),
             Some(Some(_)) => None,
-            None => self.leaderless_since,
+            None => self.observed.leaderless_since,
         };
+    }
+
+    /// An etcd that serves its peers, but no clients, has found no leader since it started.
+    async fn look_at_stored_list(&mut self, at: Time) {
+        let host = self.local_host(PEER_PORT);
+        match stored_list(&host, &self.names, PEER).await {
+            Ok(list) => {
+                self.observed.local_list = Some(list);
+                self.observed.leaderless_since.get_or_insert(at);
+            }
+            Err(error) => tracing::trace!(%error, "no stored list"),
+        }
     }
 
     /// Where the peers are: by the EndpointSlices, or by their names while the API server does not answer.

@@ -8,19 +8,16 @@ use muster_api::HexId;
 use muster_api::names::AGENT_PORT;
 use muster_api::status::{Member, Quorum, Role, Seat as SeatStatus, SeatPhase};
 use muster_api::status_report::StatusReport;
-use muster_membership::{Decision, Launcher, Phase, Time, decide};
+use muster_membership::{Decision, Launcher, Phase, Time, decide, limits};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::Agent;
 use crate::config::Config;
-use crate::kubernetes::{Kubernetes, LeaderView, Publisher, WorkloadReader};
+use crate::kubernetes::{EventWriter, Kubernetes, LeaderView, Publisher, WorkloadReader};
 use crate::launcher::server::{self, LeaveRequest};
 use crate::{http, report};
-
-/// How long etcd may be without a leader before that is called a lost quorum, in milliseconds.
-const QUORUM_PATIENCE: u64 = 5_000;
 
 /// Runs the agent until the process is ended.
 ///
@@ -29,8 +26,10 @@ const QUORUM_PATIENCE: u64 = 5_000;
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut server = server::listen(&config.socket)?;
     let launcher = server.launcher.clone();
-    let api = Kubernetes::new(kube::Client::try_default().await?, &config);
+    let client = kube::Client::try_default().await?;
+    let api = Kubernetes::new(client.clone(), &config);
     let reader = Arc::new(WorkloadReader::new(api.clone()));
+    let writer = EventWriter::start(client, &config, reader.subject());
     let (hint_sender, hint) = watch::channel(None);
     let watcher = reader.clone();
     tokio::spawn(async move { watcher.watch(hint_sender).await });
@@ -47,7 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         launcher: launcher.watch(),
         hint: hint.clone(),
     };
-    let mut agent = Agent::new(config, launcher, api, reader, hint)?;
+    let mut agent = Agent::new(config, launcher, api, reader, hint, writer, report_sender)?;
     let mut needs = BTreeSet::new();
     let mut told = Told::default();
     loop {
@@ -58,7 +57,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         decisions.inc();
         actions.inc_by(decision.actions.len() as u64);
         agent.note_good_start(now);
-        agent.tell(&decision, &mut told, &publisher, &report_sender, now);
+        agent.tell(&decision, &mut told, &publisher, now);
+        agent.tell_news(&decision, now);
         agent.carry_out(&decision).await;
         needs = decision.needs;
         let wait = agent.until(decision.next_check);
@@ -125,14 +125,7 @@ impl Agent {
         }
     }
 
-    fn tell(
-        &self,
-        decision: &Decision,
-        told: &mut Told,
-        publisher: &Publisher,
-        report: &watch::Sender<Option<StatusReport>>,
-        now: Time,
-    ) {
+    fn tell(&self, decision: &Decision, told: &mut Told, publisher: &Publisher, now: Time) {
         if let Some(phase) = decision.phase {
             if told.phase != Some(phase) || told.why != decision.why {
                 tracing::info!(?phase, "{}", decision.why);
@@ -151,11 +144,7 @@ impl Agent {
             .or(self.observed.disk.wal)
             .or(self.observed.disk.join);
         let list = self.observed.local_list.as_ref();
-        let quorum = match (self.observed.launcher, status, self.leaderless_since) {
-            (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
-            (Launcher::Running, Some(_), Some(since)) if now.since(since) >= QUORUM_PATIENCE => Quorum::Lost,
-            _ => Quorum::Unknown,
-        };
+        let quorum = self.quorum(now);
         let voters = list.map_or(0, |l| l.voters().count());
         let member_id = identity.map(|id| HexId(id.member.0));
         publisher.seat.send_if_modified(|entry| {
@@ -188,13 +177,13 @@ impl Agent {
             });
             std::mem::replace(view, next.clone()) != next
         });
-        report.send_replace(Some(StatusReport {
+        self.report.send_replace(Some(StatusReport {
             cluster: self.config.cluster.clone(),
             seat: self.observed.me.seat.0,
             pod: self.config.pod.clone(),
             pod_uid: self.config.pod_uid.clone(),
             volume: self.observed.me.volume.clone(),
-            has_data: self.observed.disk.wal.is_some(),
+            has_data: self.observed.disk.wal.is_some() || self.has_claimed(),
             member_id,
             cluster_id: identity.map(|id| HexId(id.cluster.0)),
             phase: seat_phase(phase),
@@ -211,6 +200,31 @@ impl Agent {
             version: self.version.clone(),
             snapshot_bytes: self.snapshot_bytes(),
         }));
+    }
+
+    /// The volume has claimed to found the cluster: nobody else may take the cluster for lost.
+    fn has_claimed(&self) -> bool {
+        self.volume.as_ref().is_some_and(|v| v.identity().claim.is_some())
+    }
+
+    /// Whether own etcd sees a quorum.
+    fn quorum(&self, now: Time) -> Quorum {
+        let status = self.observed.local.fresh(now);
+        match (self.observed.launcher, status, self.observed.leaderless_since) {
+            (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
+            // Without an answer, too: an etcd that has found no leader since it started serves no clients.
+            (Launcher::Running, _, Some(since)) if now.since(since) >= limits::ELECTION => Quorum::Lost,
+            _ => Quorum::Unknown,
+        }
+    }
+
+    /// Events about where the seat stands.
+    fn tell_news(&mut self, decision: &Decision, now: Time) {
+        let Some(phase) = decision.phase else { return };
+        let (quorum, seat) = (self.quorum(now), self.observed.me.seat);
+        for news in self.chronicle.stands(phase, quorum, &decision.why, seat, now) {
+            self.events.tell(news);
+        }
     }
 
     /// Bytes of snapshot files, those still being received included; counted while it matters.

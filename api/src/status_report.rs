@@ -20,7 +20,7 @@ pub struct StatusReport {
     pub pod_uid: String,
     /// The UUID of the seat's volume.
     pub volume: String,
-    /// Whether the volume holds etcd's log.
+    /// Whether the volume holds etcd's log, or has claimed to found the cluster.
     pub has_data: bool,
     /// The ID of the seat's member.
     #[serde(rename = "memberID")]

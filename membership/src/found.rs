@@ -16,7 +16,7 @@ pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
         Freshness::Failed => {
             return Draft::wait(
                 Phase::Waiting,
-                "the volume is empty, and the API server does not answer: whether the cluster exists already is in its birth record",
+                "the volume is empty, and whether the cluster exists already is in the birth record, which cannot be read: the API server does not answer, or the record is damaged",
                 RETRY,
             )
             .reading([Need::Birth]);

@@ -5,7 +5,7 @@ use crate::decision::{Action, Draft, Need, Phase};
 use crate::guard::{self, Live};
 use crate::ids::{ClusterId, MemberId, Seat, Time};
 use crate::limits::{
-    NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
+    BUSY, NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
 };
 use crate::memory::{Evictions, LearnerWatch, Memory};
 use crate::observed::{EtcdStatus, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
@@ -93,8 +93,15 @@ pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &m
         Some(Ok((why, action))) => Draft::act(Phase::Voter, why, [action]).within(RETRY).reading(all),
         Some(Err(why)) => busy(&why, all),
         None => {
-            let pending = scene.pending();
-            busy(&pending, [Need::Peers, Need::List(Some(cluster))])
+            // Own etcd's list is looked at each time, and shows first who has left: the others need not be asked
+            // that often.
+            let asked = o.list.seen.as_ref().is_some_and(|(at, _)| now.since(*at) < RETRY);
+            let draft = busy(&scene.pending(), []).within(BUSY);
+            if asked {
+                draft
+            } else {
+                draft.reading([Need::Peers, Need::List(Some(cluster))])
+            }
         }
     })
 }

@@ -49,7 +49,7 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) ->
         Freshness::Stale => Draft::look(all),
         Freshness::Fresh(members) if members.cluster == cluster && formed => step(o, members, wanted, now),
         Freshness::Failed if every_volume_is_empty(o, wanted, now) => {
-            lost(cluster, formed).reading([Need::Birth, Need::Peers, list])
+            lost(o, cluster, formed).reading([Need::Birth, Need::Peers, list])
         }
         _ if !formed => wait(
             format!("waiting for cluster {cluster}, which was claimed, to be formed by its founder"),
@@ -65,7 +65,7 @@ pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) ->
 }
 
 /// Every volume that could be asked is empty. Only a person can know that none is left elsewhere.
-fn lost(cluster: ClusterId, formed: bool) -> Draft {
+fn lost(o: &Observed, cluster: ClusterId, formed: bool) -> Draft {
     let what = if formed {
         "was formed"
     } else {
@@ -74,7 +74,9 @@ fn lost(cluster: ClusterId, formed: bool) -> Draft {
     Draft::wait(
         Phase::Lost,
         format!(
-            "no volume of the wanted seats holds data of cluster {cluster}, which {what}: it is lost, unless a volume comes back or a higher seat that is not wanted now has one (then scale up to it); to start over with an empty store: kubectl patch configmap <name>-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'"
+            "no volume of the wanted seats holds data of cluster {cluster}, which {what}: it is lost, unless a volume comes back or a higher seat that is not wanted now has one (then scale up to it); to start over with an empty store: {} patch configmap {}-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'",
+            o.me.kubectl(),
+            o.me.cluster(),
         ),
         REST,
     )

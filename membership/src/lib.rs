@@ -38,6 +38,7 @@ pub mod leave;
 pub mod limits;
 pub mod memory;
 pub mod observed;
+pub mod outage;
 pub mod resume;
 pub mod serve;
 

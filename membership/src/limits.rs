@@ -28,6 +28,8 @@ pub const TIME_TO_DEPUTISE: u64 = 30_000;
 pub const NOTES_LAPSE: u64 = 10_000;
 /// How long a hook waits for the launcher of an agent that has just started to call.
 pub const TIME_TO_CONNECT: u64 = 5_000;
+/// How long etcd may be without a leader before that is more than an election.
+pub const ELECTION: u64 = 5_000;
 /// First patience with a learner that makes no progress; doubles with each eviction of its seat.
 pub const PATIENCE: u64 = 120_000;
 /// Doublings of [`PATIENCE`] at most (so that the longest patience is about four hours).
@@ -38,3 +40,5 @@ pub const PROMOTION_LAG: u64 = 1_000;
 /// How often the leader's agent looks whether the birth record is still there while a wanted seat
 /// has no member.
 pub const BIRTH_CHECK: u64 = 5_000;
+/// How often it looks when every wanted seat has a member: one small read in five minutes.
+pub const BIRTH_CHECK_AT_REST: u64 = 300_000;

@@ -89,6 +89,28 @@ pub struct Me {
     pub volume: String,
 }
 
+impl Me {
+    /// The cluster's name: the seat's without its number.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        self.name.rsplit_once('-').map_or(&self.name, |(cluster, _)| cluster)
+    }
+
+    /// The beginning of a command that a person can give, with the namespace that the peer URL names.
+    #[must_use]
+    pub fn kubectl(&self) -> String {
+        let host = self
+            .peer_url
+            .split("://")
+            .nth(1)
+            .and_then(|rest| rest.split(':').next());
+        match host.and_then(|host| host.split('.').nth(2)) {
+            Some(namespace) => format!("kubectl --namespace {namespace}"),
+            None => "kubectl".into(),
+        }
+    }
+}
+
 /// An etcd identity: a member of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
@@ -304,6 +326,8 @@ pub struct Observed {
     pub workload: Reading<Workload>,
     /// The StatefulSet, as the watch last told. Only ever a reason to look, never to act.
     pub hint: Option<Workload>,
+    /// The StatefulSet's replicas, as the watch last told. Only for what people read.
+    pub replicas: Option<u32>,
     /// The birth record; `None` if the API server says that there is none.
     pub birth: Reading<Option<Birth>>,
     /// The cluster ID that the EtcdCluster's status knows.
@@ -314,6 +338,8 @@ pub struct Observed {
     pub peers: Reading<BTreeMap<Seat, Peer>>,
     /// Own etcd's Status.
     pub local: Reading<EtcdStatus>,
+    /// Since when own etcd has run without knowing a leader. Only for what people read.
+    pub leaderless_since: Option<Time>,
     /// Own etcd's member list, without a fence. Only ever a reason to look, never to act.
     pub local_list: Option<MemberList>,
     /// A member list that a linearizable read on the same endpoint fenced.
@@ -364,5 +390,26 @@ impl Observed {
     #[must_use]
     pub fn pod_is_gone(&self, seat: Seat, now: Time) -> bool {
         seat != self.me.seat && self.peers.fresh(now).is_some_and(|peers| !peers.contains_key(&seat))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_the_cluster_and_its_namespace() {
+        let me = |peer_url: &str| Me {
+            seat: Seat(12),
+            name: "my-db-12".into(),
+            peer_url: peer_url.into(),
+            volume: String::new(),
+        };
+        let full = me("http://my-db-12.my-db-peer.prod.svc.cluster.local:2380");
+        assert_eq!(
+            (full.cluster(), full.kubectl().as_str()),
+            ("my-db", "kubectl --namespace prod")
+        );
+        assert_eq!(me("http://my-db-12.my-db-peer:2380").kubectl(), "kubectl");
     }
 }

@@ -3,10 +3,10 @@
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::guard;
 use crate::ids::Time;
-use crate::limits::{BIRTH_CHECK, BUSY, PROMOTION_LAG, REST, RETRY};
+use crate::limits::{BIRTH_CHECK, BIRTH_CHECK_AT_REST, BUSY, PROMOTION_LAG, REST, RETRY};
 use crate::memory::Memory;
 use crate::observed::{BirthPhase, EtcdStatus, Freshness, Identity, Observed, Workload};
-use crate::{housekeeping, leave};
+use crate::{housekeeping, leave, outage};
 
 /// Decides beside a running etcd.
 pub(crate) fn serve(o: &Observed, m: &mut Memory, now: Time) -> Draft {
@@ -32,7 +32,11 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
             [Action::ReleaseHook { left: false }],
         );
     }
-    let draft = Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY);
+    // A member that starts for the first time also serves its peers first, and has a cluster to catch up with.
+    let draft = match outage::since_start(o, now) {
+        Some(why) if o.disk.wal_seen => Draft::wait(Phase::Waiting, why, RETRY),
+        _ => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
+    };
     if o.hook_waits {
         draft.reading([Need::Workload])
     } else {
@@ -80,11 +84,7 @@ fn leaving(o: &Observed, status: &EtcdStatus, mut leave: Draft, m: &mut Memory, 
 
 fn voter(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft {
     let Some(leader) = status.leader else {
-        return Draft::wait(
-            Phase::Voter,
-            "etcd has no leader: fewer members than a quorum answer; it serves again as soon as enough are back",
-            REST,
-        );
+        return Draft::wait(Phase::Voter, outage::no_leader(o, now), REST);
     };
     let leads = leader == status.identity.member;
     if let Some(draft) = birth_record(o, status, leads, m, now) {
@@ -108,14 +108,16 @@ fn voter(o: &Observed, status: &EtcdStatus, m: &mut Memory, now: Time) -> Draft 
 }
 
 /// The record must say "formed", once: the founder's agent writes it; the leader's agent writes it
-/// again if it is gone, and looks for that only while somebody may need it.
+/// again if it is gone, and looks for that often only while somebody is known to need it.
 fn birth_record(o: &Observed, status: &EtcdStatus, leads: bool, m: &mut Memory, now: Time) -> Option<Draft> {
-    let needed = housekeeping::lacks_members(o) && leads;
-    let due = match m.formed_as_of {
-        None => leads,
-        Some(at) => needed && now.since(at) > BIRTH_CHECK,
+    // A seat whose volume is gone needs it too, and its old member is still listed: hence the second pace.
+    let pace = if housekeeping::lacks_members(o) {
+        BIRTH_CHECK
+    } else {
+        BIRTH_CHECK_AT_REST
     };
-    if !due {
+    let due = m.formed_as_of.is_none_or(|at| now.since(at) > pace);
+    if !leads || !due {
         return None;
     }
     let cluster = status.identity.cluster;

@@ -84,6 +84,12 @@ pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<Re
     })
 }
 
+/// What is wrong with the record, if agents cannot read it.
+pub fn damage(record: &ConfigMap) -> Option<String> {
+    let data = record.data.clone().unwrap_or_default();
+    BirthRecord::from_data(&data).err().map(|error| error.to_string())
+}
+
 /// Whether the etcd cluster may exist already.
 pub fn may_be_formed(record: Option<&ConfigMap>, cluster_id: Option<HexId>) -> bool {
     let unclaimed = |record: &ConfigMap| {
@@ -255,6 +261,16 @@ mod tests {
         assert!(may_be_formed(Some(&unclaimed), Some(HexId(7))));
         assert!(may_be_formed(Some(&formed), None));
         assert!(may_be_formed(None, None));
+    }
+
+    #[test]
+    fn a_mistake_in_the_record_is_named() {
+        let mut record = birth_record::build(&retained("1"), &BirthRecord::formed("1", HexId(7)));
+        assert_eq!(damage(&record), None);
+        let data = record.data.as_mut().unwrap();
+        data.insert(key::ABANDONED.into(), "CLUSTERID".into());
+        let said = damage(&record).unwrap();
+        assert!(said.contains("abandoned") && said.contains("CLUSTERID"), "{said}");
     }
 
     #[test]

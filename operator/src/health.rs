@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use muster_api::names::Names;
 use muster_api::status::{EtcdClusterStatus, Member, Quorum, Role, Seat, SeatPhase};
 
-use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, VERSION_ADVISORY};
+use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY};
 use crate::dereference::PodView;
 use crate::sizing::{Plan, Step};
 use crate::validate::ValidatedCluster;
@@ -28,6 +28,8 @@ pub struct Evidence<'a> {
     pub outdated: usize,
     /// Whether the birth record is missing.
     pub record_missing: bool,
+    /// What is wrong with the birth record, if agents cannot read it.
+    pub record_damage: Option<&'a str>,
 }
 
 /// A judgement.
@@ -41,6 +43,9 @@ pub struct Verdict {
 
 /// Judges a cluster.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
+    if let Some(message) = evidence.cluster_lost() {
+        return lost(evidence, &message);
+    }
     let quorum = evidence.quorum();
     let progress = evidence.progress();
     let trouble = evidence.trouble(quorum, progress.is_some());
@@ -59,7 +64,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
             "The cluster has no pods, and all its data is kept.",
         )
     } else if quorum == Quorum::Lost {
-        Finding::new(READY, false, "QuorumLost", evidence.lost_seats())
+        Finding::new(READY, false, "QuorumLost", evidence.lost_quorum())
     } else if let Some(progress) = &progress {
         Finding::new(READY, false, progress.reason, progress.message.clone())
     } else if let Some(trouble) = &trouble {
@@ -69,7 +74,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     };
     let lost = match quorum {
         Quorum::Ok => Finding::new(QUORUM_LOST, false, "QuorumPresent", "The cluster serves."),
-        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_seats()),
+        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_quorum()),
         Quorum::Unknown => Finding::new(
             QUORUM_LOST,
             None,
@@ -101,6 +106,23 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     Verdict { summary, findings }
 }
 
+/// Every volume is gone: nothing happens until a person decides.
+fn lost(evidence: &Evidence<'_>, message: &str) -> Verdict {
+    let finding = |kind, holds| Finding::new(kind, holds, "ClusterLost", message);
+    let mut findings = vec![
+        finding(READY, false),
+        finding(PROGRESSING, false),
+        finding(DEGRADED, true),
+        finding(QUORUM_LOST, true),
+        finding(STALLED, true),
+    ];
+    findings.extend(evidence.warnings());
+    Verdict {
+        summary: "Lost",
+        findings,
+    }
+}
+
 struct Progress {
     summary: &'static str,
     reason: &'static str,
@@ -118,18 +140,37 @@ impl Evidence<'_> {
     }
 
     /// Lost only if nobody sees a quorum: a member that is cut off does not
-    /// speak for the others.
+    /// speak for the others. A pod that is not ready may not have spoken at all:
+    /// what its seat saw is what the pod before it saw.
     fn quorum(&self) -> Quorum {
-        let alive = |seat: &&Seat| {
-            self.pods
-                .iter()
-                .any(|pod| pod.name == seat.name && pod.seat < self.plan.replicas)
-        };
-        let views: Vec<Quorum> = self.status.seats.iter().filter(alive).map(|seat| seat.quorum).collect();
+        let ready = |seat: &Seat| self.pods.iter().any(|pod| pod.name == seat.name && pod.ready);
+        let views: Vec<Quorum> = self
+            .alive()
+            .filter(|seat| seat.quorum == Quorum::Lost || ready(seat))
+            .map(|seat| seat.quorum)
+            .collect();
         [Quorum::Ok, Quorum::Lost]
             .into_iter()
             .find(|view| views.contains(view))
             .unwrap_or(Quorum::Unknown)
+    }
+
+    /// The entries of seats whose pods are there to stay: what others said is of the past.
+    fn alive(&self) -> impl Iterator<Item = &Seat> {
+        self.status.seats.iter().filter(|seat| {
+            let stays = |pod: &PodView| pod.name == seat.name && pod.seat < self.plan.replicas;
+            self.pods.iter().any(stays)
+        })
+    }
+
+    /// What a seat says that found every volume empty. It does not count while a member runs
+    /// anywhere, or while the number of pods changes: it may be about to change its mind.
+    fn cluster_lost(&self) -> Option<String> {
+        let settled = matches!(self.plan.step, Step::Keep | Step::AwaitReady | Step::AwaitMembers);
+        let seat = self.alive().find(|seat| seat.phase == SeatPhase::Lost)?;
+        // Without the seat's name: whichever of them says it, it is the same.
+        let nobody_runs = self.alive().all(|seat| seat.quorum == Quorum::Unknown);
+        (settled && nobody_runs).then(|| format!("A person has to decide: {}", seat.why))
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -210,6 +251,16 @@ impl Evidence<'_> {
                 message,
             });
         }
+        if let Some(damage) = self.record_damage {
+            let message = format!(
+                "ConfigMap {} cannot be read, so no member can join until it is corrected: {damage}.",
+                self.names().birth_record()
+            );
+            return Some(Trouble {
+                reason: "BirthRecordDamaged",
+                message,
+            });
+        }
         let refused = self.status.seats.iter().find(|seat| seat.phase == SeatPhase::Refused);
         if let Some(seat) = refused {
             return Some(Trouble {
@@ -220,7 +271,7 @@ impl Evidence<'_> {
         if quorum == Quorum::Lost {
             return Some(Trouble {
                 reason: "QuorumLost",
-                message: self.lost_seats(),
+                message: self.lost_quorum(),
             });
         }
         (!progressing && !self.unready().is_empty()).then(|| Trouble {
@@ -273,10 +324,24 @@ impl Evidence<'_> {
         }
     }
 
-    /// What the seats that miss the quorum say.
-    fn lost_seats(&self) -> String {
-        let lost = self.status.seats.iter().filter(|seat| seat.quorum == Quorum::Lost);
-        lost.map(sentence).collect::<Vec<_>>().join(" ")
+    /// Who misses the quorum, what the others say, and what a person can do.
+    fn lost_quorum(&self) -> String {
+        let (lost, others): (Vec<&Seat>, Vec<&Seat>) = self.alive().partition(|seat| seat.quorum == Quorum::Lost);
+        let names: Vec<&str> = lost.iter().map(|seat| seat.name.as_str()).collect();
+        let voters = lost.iter().map(|seat| seat.voters).max().unwrap_or(0);
+        let said: String = others.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
+        if self.plan.step == Step::Rescue {
+            return format!("{}{said}", self.plan.why);
+        }
+        let namespace = self.cluster.namespace.iter().map(|name| format!(" --namespace {name}"));
+        let kubectl = format!("kubectl{}", namespace.collect::<String>());
+        format!(
+            "{} of {voters} voters answer without a quorum: {}. It is back as soon as enough of the others are: {kubectl} get pods --selector {}. If their volumes are gone for good, save the data before anything else: {kubectl} exec {} -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db.{said}",
+            lost.len(),
+            names.join(", "),
+            self.names().selector_text(),
+            names.first().unwrap_or(&"NAME-0"),
+        )
     }
 
     fn seat_sentence(&self, seat: u32) -> Option<String> {

@@ -14,6 +14,7 @@ pub mod conditions;
 pub mod controller;
 pub mod dereference;
 pub mod error;
+pub mod events;
 pub mod foreign;
 pub mod founding;
 pub mod generate;

@@ -34,10 +34,15 @@ pub fn of_conditions(cluster: &EtcdCluster, conditions: &[Condition]) -> Vec<Eve
             .find(|(kind, _)| *kind == condition.type_)
             .map(|(_, type_)| *type_)
     };
-    let changed = conditions.iter().filter(|condition| begun(condition));
-    changed
-        .filter_map(|condition| Some(event(noted(condition)?, &condition.reason, &condition.message)))
-        .collect()
+    let mut events: Vec<Event> = Vec::new();
+    for condition in conditions.iter().filter(|condition| begun(condition)) {
+        // Several conditions may begin for one reason.
+        let told = events.iter().any(|event| event.reason == condition.reason);
+        if let Some(type_) = noted(condition).filter(|_| !told) {
+            events.push(event(type_, &condition.reason, &condition.message));
+        }
+    }
+    events
 }
 
 /// Events for what was just written to the StatefulSet.
@@ -110,6 +115,13 @@ mod tests {
         let first = condition(STALLED, true, "InvalidSpec", "size 12");
         let second = condition(STALLED, true, "InvalidSpec", "size 13");
         assert_eq!(reasons(&[first], &[second]), ["InvalidSpec"]);
+    }
+
+    #[test]
+    fn one_reason_of_several_conditions_is_told_once() {
+        let lost = [DEGRADED, QUORUM_LOST, STALLED].map(|kind| condition(kind, true, "ClusterLost", "gone"));
+        assert_eq!(reasons(&[], &lost), ["ClusterLost"]);
+        assert!(reasons(&lost, &lost).is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, EvictParams, Preconditions};
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 use muster_api::status::EtcdClusterStatus;
@@ -20,7 +20,8 @@ use crate::apply::{Applied, Prepared, RecordWrite, SetWrite, Target};
 use crate::build::stateful_set::{self as built, VERSION};
 use crate::build::{self, birth_record};
 use crate::dereference::{Observed, PodView, dereference};
-use crate::error::{Error, named, said};
+use crate::error::{Error, named};
+use crate::events::Publisher;
 use crate::foreign::{self, Blocked};
 use crate::founding::{self, Circumstances, RecordStep};
 use crate::health::Evidence;
@@ -48,7 +49,7 @@ pub struct Context {
     /// The agent's image in new pods.
     pub agent_image: String,
     /// Publishes Events.
-    pub recorder: Recorder,
+    pub events: Publisher,
     /// Metrics.
     pub vitals: std::sync::Arc<Vitals>,
     /// Failures in a row.
@@ -104,14 +105,6 @@ impl Context {
 
     fn lock_surrounded(&self) -> MutexGuard<'_, BTreeMap<String, Surrounded>> {
         self.surrounded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn publish(&self, cluster: &EtcdCluster, events: Vec<Event>) {
-        for event in events {
-            if let Err(error) = self.recorder.publish(&event, &cluster.object_ref(&())).await {
-                tracing::debug!(error = said(&error), "cannot publish an event");
-            }
-        }
     }
 }
 
@@ -218,6 +211,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
     }
 
     let rollout = rollout(observed, valid, &applied, &known, &plan, situation.formed);
+    let damage = observed.record.as_ref().and_then(founding::damage);
     let evidence = Evidence {
         cluster: valid,
         plan: &plan,
@@ -225,6 +219,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
         status: &known,
         outdated: rollout.outdated().len(),
         record_missing: record == RecordStep::Missing,
+        record_damage: damage.as_deref(),
     };
     report(context, observed, &Outcome::Applied(&applied, evidence)).await?;
 
@@ -336,7 +331,8 @@ async fn evict(context: &Context, target: &Target<'_>, cluster: &EtcdCluster, po
             let note = format!("{} is replaced, as the pod template changed.", pod.name);
             tracing::info!(cluster = named(cluster), pod = pod.name, "{note}");
             context
-                .publish(cluster, vec![notices::event(EventType::Normal, "PodReplaced", &note)])
+                .events
+                .publish(cluster, &[notices::event(EventType::Normal, "PodReplaced", &note)])
                 .await;
             Ok(true)
         }
@@ -411,7 +407,7 @@ async fn announce(context: &Context, observed: &Observed, plan: &Plan) {
         "{}",
         plan.why
     );
-    context.publish(&observed.cluster, events).await;
+    context.events.publish(&observed.cluster, &events).await;
 }
 
 /// Writes the status if it says something new, and Events about what began.
@@ -430,6 +426,6 @@ async fn report(context: &Context, observed: &Observed, outcome: &Outcome<'_>) -
             event.note.as_deref().unwrap_or_default()
         );
     }
-    context.publish(&observed.cluster, events).await;
+    context.events.publish(&observed.cluster, &events).await;
     Ok(())
 }

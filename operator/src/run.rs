@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::Settings;
 use crate::controller;
 use crate::error::said;
+use crate::events::Publisher;
 use crate::http::{self, Vitals};
 use crate::lease::Candidate;
 use crate::reconcile::Context;
@@ -51,12 +51,8 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
     tracing::info!(identity = settings.identity, "the operator leads");
     vitals.metrics.lead(true);
 
-    let reporter = Reporter {
-        controller: "muster-operator".into(),
-        instance: Some(settings.identity.clone()),
-    };
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Publisher::new(client.clone(), &settings.identity),
         client,
         agent_image: settings.agent_image,
         vitals: vitals.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use muster_api::names::Names;
-use muster_api::status::Member;
+use muster_api::status::{Member, Role};
 use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
 
 use crate::build::stateful_set::APPLIED_SIZE;
@@ -31,6 +31,7 @@ pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
         set: observed.set.as_ref().map(set_state),
         formed: founding::may_be_formed(observed.record.as_ref(), status.cluster_id),
         members: member_seats(names, &status.members),
+        voters: voter_seats(names, &status.members),
         // An entry without its pod is of the past.
         seats: seats.filter(|(seat, _)| pods.contains(seat)).collect(),
         ready: observed
@@ -47,6 +48,13 @@ pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
 pub fn member_seats(names: &Names, members: &[Member]) -> BTreeSet<u32> {
     members
         .iter()
+        .filter_map(|member| names.seat_of_peer_url(&member.peer_url))
+        .collect()
+}
+
+fn voter_seats(names: &Names, members: &[Member]) -> BTreeSet<u32> {
+    let voters = members.iter().filter(|member| member.role == Role::Voter);
+    voters
         .filter_map(|member| names.seat_of_peer_url(&member.peer_url))
         .collect()
 }

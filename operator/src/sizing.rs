@@ -32,6 +32,8 @@ pub struct Situation {
     pub formed: bool,
     /// The seats of the published members.
     pub members: BTreeSet<u32>,
+    /// Those of them that vote.
+    pub voters: BTreeSet<u32>,
     /// What the agents of existing pods report.
     pub seats: BTreeMap<u32, SeatView>,
     /// The seats whose pods exist.
@@ -221,8 +223,8 @@ impl Sizing<'_> {
 
     fn awake(&self) -> Verdict {
         let (size, replicas) = (self.size, self.set.replicas);
-        if let Some(voters) = self.stranded() {
-            let need = (voters / 2 + 1).max(size);
+        if let Some((voters, enough)) = self.stranded() {
+            let need = enough.max(size);
             return (
                 Step::Rescue,
                 need,
@@ -253,8 +255,8 @@ impl Sizing<'_> {
     }
 
     /// The number of voters that a surviving seat knows, if the pods there are
-    /// cannot be a quorum of them.
-    fn stranded(&self) -> Option<u32> {
+    /// cannot be a quorum of them, and how many pods can.
+    fn stranded(&self) -> Option<(u32, u32)> {
         let replicas = self.set.replicas;
         let lost = self
             .situation
@@ -262,7 +264,12 @@ impl Sizing<'_> {
             .iter()
             .filter(|(seat, view)| **seat < replicas && view.quorum == Quorum::Lost);
         let voters = lost.map(|(_, view)| view.voters).max()?;
-        (voters / 2 + 1 > replicas).then_some(voters)
+        let quorum = voters / 2 + 1;
+        // The voters' seats need not be the lowest ones.
+        let known = Some(&self.situation.voters).filter(|seats| seats.len() == voters as usize);
+        let last = known.and_then(|seats| seats.iter().nth(quorum as usize - 1));
+        let enough = last.map_or(quorum, |seat| seat + 1).min(MAX_SIZE as u32);
+        (enough > replicas).then_some((voters, enough))
     }
 
     fn shrink(&self) -> Verdict {

@@ -1,5 +1,7 @@
 //! Asking etcd: one endpoint at a time, each request with a deadline.
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
+
+pub use stored::stored_list;
 
 /// How long a read may take.
 const READ: Duration = Duration::from_millis(2_000);
@@ -113,15 +117,15 @@ impl Etcd {
             .ask(url, READ, |mut client| async move { client.member_list().await })
             .await?;
         let cluster = list.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
-        let members = list.members().iter().map(|m| {
-            let peer_urls = m.peer_urls().to_vec();
-            let member = Member {
-                seat: peer_urls.iter().find_map(|url| names.seat_of_peer_url(url)).map(Seat),
-                name: m.name().to_owned(),
-                peer_urls,
-                learner: m.is_learner(),
-            };
-            (MemberId(m.id()), member)
+        let members = list.members().iter();
+        let members = members.map(|m| {
+            member(
+                m.id(),
+                m.name().to_owned(),
+                m.peer_urls().to_vec(),
+                m.is_learner(),
+                names,
+            )
         });
         Ok(MemberList {
             cluster: ClusterId(cluster),
@@ -210,6 +214,17 @@ impl Etcd {
             .await
             .map(drop)
     }
+}
+
+/// An entry of a member list, with the seat that its peer URL names.
+fn member(id: u64, name: String, peer_urls: Vec<String>, learner: bool, names: &Names) -> (MemberId, Member) {
+    let member = Member {
+        seat: peer_urls.iter().find_map(|url| names.seat_of_peer_url(url)).map(Seat),
+        name,
+        peer_urls,
+        learner,
+    };
+    (MemberId(id), member)
 }
 
 /// What an error means for the request: only these texts are a sure no (etcd-io/etcd `rpctypes`).

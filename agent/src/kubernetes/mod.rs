@@ -1,6 +1,7 @@
 //! The agent's view of the API server: its StatefulSet, the birth record, the EndpointSlices.
 
 mod birth;
+mod events;
 mod peers;
 mod publish;
 mod workload;
@@ -12,6 +13,7 @@ use kube::Api;
 use muster_api::cluster::EtcdCluster;
 
 pub use birth::BirthStore;
+pub use events::EventWriter;
 pub use peers::{Address, Slices};
 pub use publish::{LeaderView, Publisher};
 pub use workload::WorkloadReader;

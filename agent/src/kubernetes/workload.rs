@@ -4,8 +4,10 @@ use std::sync::Mutex;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Resource, ResourceExt};
 use muster_api::workload::{SHRINK, wanted_seats};
 use muster_membership::{ClusterId, Wanted, Workload};
 use tokio::sync::watch;
@@ -20,6 +22,10 @@ pub struct WorkloadReader {
     owner: Mutex<Option<String>>,
     /// The EtcdCluster that owns the StatefulSet, if there is one.
     cluster: watch::Sender<Option<String>>,
+    /// The EtcdCluster, or else the StatefulSet.
+    subject: watch::Sender<Option<ObjectReference>>,
+    /// The StatefulSet's replicas.
+    replicas: watch::Sender<Option<u32>>,
 }
 
 impl WorkloadReader {
@@ -30,12 +36,24 @@ impl WorkloadReader {
             api,
             owner: Mutex::default(),
             cluster: watch::Sender::new(None),
+            subject: watch::Sender::new(None),
+            replicas: watch::Sender::new(None),
         }
     }
 
     /// The name of the EtcdCluster, as it becomes known.
     pub fn cluster(&self) -> watch::Receiver<Option<String>> {
         self.cluster.subscribe()
+    }
+
+    /// The StatefulSet's replicas, as last seen.
+    pub fn replicas(&self) -> Option<u32> {
+        *self.replicas.borrow()
+    }
+
+    /// What Events are about, as it becomes known: the EtcdCluster, or the StatefulSet where there is none.
+    pub fn subject(&self) -> watch::Receiver<Option<ObjectReference>> {
+        self.subject.subscribe()
     }
 
     /// A fresh read.
@@ -98,13 +116,13 @@ impl WorkloadReader {
     }
 
     fn note(&self, set: &StatefulSet) {
-        let owner = set
-            .owner_references()
-            .iter()
-            .find(|o| o.controller == Some(true) && o.kind == "EtcdCluster");
-        let name = owner.map(|o| o.name.clone());
+        let name = cluster_of(set).map(|o| o.name.clone());
         self.cluster
             .send_if_modified(|known| std::mem::replace(known, name.clone()) != name);
+        self.replicas.send_replace(Some(replicas(set)));
+        let subject = Some(subject(set));
+        self.subject
+            .send_if_modified(|known| std::mem::replace(known, subject.clone()) != subject);
     }
 
     /// The cluster ID in the EtcdCluster's status; `None` where there is no EtcdCluster or it knows none.
@@ -123,6 +141,35 @@ impl WorkloadReader {
     }
 }
 
+fn cluster_of(set: &StatefulSet) -> Option<&OwnerReference> {
+    set.owner_references()
+        .iter()
+        .find(|o| o.controller == Some(true) && o.kind == "EtcdCluster")
+}
+
+/// A reference by UID, without which `kubectl describe` does not find the Events.
+fn subject(set: &StatefulSet) -> ObjectReference {
+    let Some(owner) = cluster_of(set) else {
+        return ObjectReference {
+            resource_version: None,
+            ..set.object_ref(&())
+        };
+    };
+    ObjectReference {
+        api_version: Some(owner.api_version.clone()),
+        kind: Some(owner.kind.clone()),
+        name: Some(owner.name.clone()),
+        namespace: set.namespace(),
+        uid: Some(owner.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+fn replicas(set: &StatefulSet) -> u32 {
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    u32::try_from(replicas).unwrap_or(0)
+}
+
 fn wants(set: &StatefulSet) -> Workload {
     if set.metadata.deletion_timestamp.is_some() {
         return Workload::Deleting;
@@ -136,9 +183,8 @@ fn wants(set: &StatefulSet) -> Workload {
         // Seats are counted from 0; a StatefulSet that counts otherwise says nothing about them.
         return Workload::NotMine;
     }
-    let replicas = spec.and_then(|s| s.replicas).unwrap_or(1).try_into().unwrap_or(0);
     let shrink = set.annotations().get(SHRINK).and_then(|text| text.parse().ok());
-    Workload::Wants(Wanted(wanted_seats(replicas, shrink)))
+    Workload::Wants(Wanted(wanted_seats(replicas(set), shrink)))
 }
 
 #[cfg(test)]
@@ -158,6 +204,29 @@ mod tests {
         assert_eq!(wants(&set(5, Some("5->3"))), Workload::Wants(Wanted(3)));
         assert_eq!(wants(&set(4, Some("5->3"))), Workload::Wants(Wanted(4)));
         assert_eq!(wants(&set(5, Some("nonsense"))), Workload::Wants(Wanted(5)));
+    }
+
+    #[test]
+    fn events_are_about_the_etcd_cluster_or_else_the_stateful_set() {
+        let mut set = set(3, None);
+        set.metadata.uid = Some("s".into());
+        set.metadata.namespace = Some("ns".into());
+        let told = |set: &StatefulSet| {
+            let about = subject(set);
+            (about.api_version, about.kind, about.name, about.namespace, about.uid)
+        };
+        let expected =
+            |api: &str, kind: &str, uid: &str| [api, kind, "c", "ns", uid].map(|text| Some(text.to_owned())).into();
+        assert_eq!(told(&set), expected("apps/v1", "StatefulSet", "s"));
+        set.metadata.owner_references = Some(vec![OwnerReference {
+            api_version: "etcd.etcd.io/v1alpha1".into(),
+            kind: "EtcdCluster".into(),
+            name: "c".into(),
+            uid: "e".into(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
+        assert_eq!(told(&set), expected("etcd.etcd.io/v1alpha1", "EtcdCluster", "e"));
     }
 
     #[test]

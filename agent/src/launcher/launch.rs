@@ -11,7 +11,9 @@
 //!
 //! Until there is a log, a start that failed is planned anew at once: the kubelet's
 //! back-off would make joining slow. From then on each end of etcd ends the container,
-//! so that crashes stay visible in its restart count.
+//! so that crashes stay visible in its restart count, but for the clean end of an etcd
+//! whose agent has said that its member is being removed: the pod is about to end, and
+//! a container that starts once more would only delay that.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,6 +111,7 @@ pub(super) async fn run(
         unreported: None,
         ask_at: None,
         pause: FIRST_PAUSE,
+        leaving: false,
         ending: None,
         kill_at: None,
     };
@@ -132,6 +135,8 @@ struct Launch {
     /// When a plan is to be asked for; none while etcd runs, and once it was asked for.
     ask_at: Option<Instant>,
     pause: Duration,
+    /// The agent is about to remove this etcd's member.
+    leaving: bool,
     /// etcd was told to end: when it has, so do we.
     ending: Option<Ending>,
     kill_at: Option<Instant>,
@@ -255,6 +260,7 @@ impl Launch {
                 child::kill(etcd.pid, SignalKind::terminate().as_raw_value());
                 self.kill_at.get_or_insert(Instant::now() + STOP_PATIENCE);
             }
+            Event::Message(FromAgent::Leaving) => self.leaving = self.etcd.is_some(),
             Event::Message(FromAgent::Noted { plan }) => {
                 self.unreported.take_if(|exit| exit.plan == plan);
             }
@@ -347,8 +353,10 @@ impl Launch {
             had_wal,
         };
         self.tell(ToAgent::Exited(exit.clone()));
+        let left = self.leaving && exit.code == Some(0);
+        self.leaving = false;
         self.unreported = Some(exit);
-        if had_wal || self.ending.is_some() {
+        if (had_wal && !left) || self.ending.is_some() {
             _ = timeout(REPORT_PATIENCE, self.report()).await;
             return Some(match (self.ending, ended) {
                 (Some(Ending::Agent), _) => 0,

@@ -64,6 +64,28 @@ impl Pod {
         running.phase
     }
 
+    /// A script that has a log and runs until [`Pod::end_with`].
+    async fn start_until_told(&self, agent: &Server, plan: u64) {
+        _ = std::fs::remove_dir_all(self.data());
+        let script = format!("{MAKE_WAL}; while [ ! -e $0/go ]; do sleep 0.02; done; exit $(cat $0/go)");
+        self.start(agent, plan, &script).await;
+        wait(
+            agent,
+            |state| matches!(state.phase, Phase::Running { plan: p, .. } if p == plan),
+        )
+        .await;
+        while !wal::has_wal(&self.data()).unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Has that script end with this status.
+    fn end_with(&self, status: &str) {
+        let new = self.data().with_file_name("go");
+        std::fs::write(&new, status).unwrap();
+        std::fs::rename(new, self.data().join("go")).unwrap();
+    }
+
     async fn status(self) -> u8 {
         within("the launcher does not end", self.launcher)
             .await
@@ -220,6 +242,32 @@ async fn on_the_agents_order_etcd_ends_and_that_is_no_failure() {
     agent.launcher.send_stop().unwrap();
     assert_eq!(pod.status().await, 0);
     assert_eq!(agent.launcher.state().last_exit.unwrap().code, Some(3));
+}
+
+#[tokio::test]
+async fn an_etcd_that_ends_because_its_member_left_does_not_end_the_container() {
+    let pod = Pod::new();
+    let agent = pod.agent();
+    pod.start_until_told(&agent, 1).await;
+    agent.launcher.send_leaving().unwrap();
+    pod.end_with("0");
+    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    assert_eq!(agent.launcher.state().last_exit.unwrap().code, Some(0));
+
+    // That held for this etcd only.
+    pod.start_until_told(&agent, 2).await;
+    pod.end_with("0");
+    assert_eq!(pod.status().await, 0);
+}
+
+#[tokio::test]
+async fn an_etcd_that_fails_while_its_member_leaves_ends_the_container() {
+    let pod = Pod::new();
+    let agent = pod.agent();
+    pod.start_until_told(&agent, 1).await;
+    agent.launcher.send_leaving().unwrap();
+    pod.end_with("7");
+    assert_eq!(pod.status().await, 7);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ fn config(socket: PathBuf) -> LeaveConfig {
         deadline: Duration::from_secs(20),
         agent_wait: Duration::from_millis(500),
         silence: Duration::from_secs(10),
+        patience: Duration::from_secs(60),
     }
 }
 
@@ -83,6 +84,43 @@ async fn without_an_agent_the_hook_does_it_itself() {
     assert_eq!(end, LeaveEnd::WithoutAgent);
     assert!(done.get());
     assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn etcd_serves_on_for_a_while_without_an_agent() {
+    let (_dir, path) = socket();
+    let began = Instant::now();
+    let config = LeaveConfig {
+        patience: Duration::from_secs(15),
+        ..config(path)
+    };
+    let end = leave(config, |_| {}, std::future::pending).await;
+    assert_eq!(end, LeaveEnd::WithoutAgent);
+    assert!((15..17).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_back_late_decides() {
+    let (_dir, path) = socket();
+    let alone = std::sync::Arc::new(tokio::sync::Notify::new());
+    let (told, late) = (alone.clone(), path.clone());
+    let agent = async move {
+        alone.notified().await;
+        let mut server = listen(&late).unwrap();
+        server.leaves.recv().await.unwrap().done(true, "it has left");
+        std::future::pending::<()>().await;
+        drop(server);
+    };
+    let without = || async move {
+        told.notify_one();
+        std::future::pending().await
+    };
+    let end = tokio::select! {
+        end = leave(config(path), |_| {}, without) => end,
+        () = agent => unreachable!(),
+    };
+    let why = "it has left".to_owned();
+    assert_eq!(end, LeaveEnd::Done { left: true, why });
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,6 +124,8 @@ pub enum FromAgent {
     },
     /// End etcd, then yourself.
     Stop,
+    /// etcd's member is about to be removed, which ends etcd with 0: that is not the container's end.
+    Leaving,
     /// The exit of this plan was taken note of.
     Noted {
         /// The plan.

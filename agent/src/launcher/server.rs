@@ -130,6 +130,11 @@ impl Launcher {
         Ok(())
     }
 
+    /// Says that etcd is about to end because its member is removed.
+    pub fn send_leaving(&self) -> Result<(), NotConnected> {
+        self.shared.send(FromAgent::Leaving)
+    }
+
     /// Has etcd ended, and then the launcher.
     pub fn send_stop(&self) -> Result<(), NotConnected> {
         self.shared.send(FromAgent::Stop)

@@ -5,8 +5,8 @@
 
 use clap::ValueEnum;
 use muster_membership::{
-    Action, Birth, BirthPhase, Decision, EtcdStatus, Identity, Launcher, MemberId, Memory, Observed, Peer, Phase,
-    Reading, Seat, StartPlan, Wanted, Workload, decide,
+    Action, Birth, BirthPhase, Decision, EtcdStatus, Identity, Launcher, MemberId, MemberList, Memory, Need, Observed,
+    Peer, Phase, Reading, Seat, StartPlan, Wanted, Workload, decide,
 };
 
 use crate::view::NOW;
@@ -30,6 +30,10 @@ pub enum Bug {
     TakesAnsweringForQuorum,
     /// A removal is asked of any member. Its idea of who is connected is not the leader's.
     AsksAnybodyToRemove,
+    /// Data is not started before the API server has answered.
+    StartsOnlyWithTheApi,
+    /// A volume that is empty waits until somebody has removed the old member of its seat.
+    WaitsForItsOldMember,
 }
 
 impl Bug {
@@ -42,6 +46,8 @@ impl Bug {
             Self::StartsEmptyUnderOldId | Self::ForgetsItsWal => "amnesia",
             Self::TakesListedForAlive | Self::TakesAnsweringForQuorum | Self::AsksAnybodyToRemove => "quorum",
             Self::TakesSilenceForUnwanted => "could not be read",
+            Self::StartsOnlyWithTheApi => "data plane",
+            Self::WaitsForItsOldMember => "does not become what is wanted",
         }
     }
 
@@ -85,6 +91,17 @@ impl Bug {
                 seen.disk.wal_seen = false;
                 if let (Some(join), None) = (o.disk.join, o.disk.wal) {
                     forget_start(&mut seen, join.member);
+                }
+            }
+            Self::StartsOnlyWithTheApi => {
+                if o.disk.wal.is_some() && o.launcher != Launcher::Running && o.workload.fresh(NOW).is_none() {
+                    return wait(memory, Need::Workload, "waiting for the API server");
+                }
+            }
+            Self::WaitsForItsOldMember => {
+                let others = |list: &MemberList| list.of(o.me.seat).any(|(id, _)| !mine(o, *id));
+                if o.disk.wal.is_none() && o.list.fresh(NOW).is_some_and(others) {
+                    return wait(memory, Need::List(None), "waiting for its old member to be removed");
                 }
             }
             // This one is in what the shell does.
@@ -132,6 +149,21 @@ fn found_alone(o: &Observed, memory: &Memory) -> Option<Decision> {
         why: "nobody answers: this seat founds".into(),
         memory: memory.clone(),
     })
+}
+
+fn mine(o: &Observed, id: MemberId) -> bool {
+    o.disk.join.is_some_and(|join| join.member == id)
+}
+
+fn wait(memory: &Memory, need: Need, why: &str) -> Decision {
+    Decision {
+        actions: vec![],
+        needs: [need].into(),
+        next_check: NOW,
+        phase: Some(Phase::Waiting),
+        why: why.into(),
+        memory: memory.clone(),
+    }
 }
 
 fn take_listed_for_alive(o: &mut Observed) {

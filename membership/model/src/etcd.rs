@@ -175,7 +175,7 @@ pub fn commit(s: &mut State, pools: &mut Pools, pending: Pending) -> Result<(), 
         ran,
         cut,
         wanted,
-        learners,
+        exempt,
     } = pending.grounds;
     // Who died or was cut off after the agent had looked is not the agent's fault.
     let live = s.running() | ran;
@@ -195,8 +195,9 @@ pub fn commit(s: &mut State, pools: &mut Pools, pending: Pending) -> Result<(), 
     if let Change::Remove(id) = pending.change
         && votes
         && s.runs(id)
-        // An evicted learner may have been promoted at the last moment; that costs it its place, and no more.
-        && learners & id.bit() == 0
+        // An evicted learner may have been promoted at the last moment, and a silent member may answer again; that
+        // costs it its place, and no more.
+        && exempt & id.bit() == 0
         && !died_since
         && !voters(&after).any(|v| is_wanted(&v) && live & v.bit() != 0)
     {

@@ -3,7 +3,9 @@
 //! See `README.md` for what is modelled, what is not, and how to read a counterexample.
 
 pub mod bugs;
+pub mod decided;
 pub mod etcd;
+pub mod kubernetes;
 pub mod moves;
 pub mod pools;
 pub mod search;
@@ -72,7 +74,7 @@ pub fn hunt(bug: Bug) -> (Model, Found) {
     };
     let bounds = Bounds {
         states: 3_000_000,
-        settle_every: 0,
+        settle_every: usize::from(bug == Bug::WaitsForItsOldMember),
     };
     let found = search(&mut model, &starts, bounds);
     (model, found)

@@ -1,4 +1,6 @@
-//! Checks the membership core: `check`, `walk`, `bugs`.
+//! Checks the membership core: `check`, `walk`, `bugs`, `table`.
+
+mod table;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -66,9 +68,17 @@ enum Command {
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
+        /// Without an operator.
+        #[arg(long)]
+        no_operator: bool,
+        /// What is known from the API server may be older than what is known from etcd.
+        #[arg(long)]
+        stale_reads: bool,
     },
     /// Shows that each deliberate bug is found.
     Bugs,
+    /// Searches all that is worth a long search, and prints a table.
+    Table,
 }
 
 fn health(old: bool) -> HealthRule {
@@ -118,12 +128,14 @@ fn main() -> ExitCode {
             steps,
             seed,
             old_health_rule,
+            no_operator,
+            stale_reads,
         } => {
             let mut model = Model::new(Settings {
                 seats,
                 health: health(old_health_rule),
-                operator: true,
-                stale_reads: true,
+                operator: !no_operator,
+                stale_reads,
                 bug: None,
             });
             let walked = walk::walk(&mut model, steps, seed);
@@ -139,6 +151,7 @@ fn main() -> ExitCode {
             show(&mut model, walked.trace)
         }
         Command::Bugs => bugs(),
+        Command::Table => table::print(),
     };
     if trace { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

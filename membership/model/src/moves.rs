@@ -4,6 +4,7 @@ use muster_membership::Action;
 
 use crate::bugs::Bug;
 use crate::etcd::{self, HealthRule};
+use crate::kubernetes;
 use crate::pools::{Plan, Pools};
 use crate::state::{Grounds, Id, Pod, Record, Seat, State, link};
 use crate::steps::{self, Outcome};
@@ -59,8 +60,12 @@ pub enum Move {
     Heal,
     /// A fault: the API server does not answer.
     ApiDown,
-    /// It answers again.
+    /// A fault: the API server does not answer one seat's agent.
+    ApiCut(usize),
+    /// It answers everybody again.
     ApiUp,
+    /// The leader's agent writes the cluster's ID into the EtcdCluster's status.
+    Publish,
     /// A fault: the birth record is deleted.
     RecordDeleted,
     /// The operator, or a person with the manifest, makes the record again.
@@ -131,6 +136,7 @@ impl Model {
         let mut s = self.unborn(replicas, true);
         s.cluster = 1;
         s.claims = 1;
+        s.published = self.settings.operator;
         s.record = Record::Formed {
             claim: 1,
             founder_known: true,
@@ -188,10 +194,10 @@ impl Model {
         if s.cut != 0 {
             moves.push(Move::Heal);
         }
-        if s.api_down {
+        if s.api_cut != 0 {
             moves.push(Move::ApiUp);
         }
-        moves.extend([Move::RecordMade, Move::Shrunk]);
+        moves.extend([Move::RecordMade, Move::Publish, Move::Shrunk]);
         if s.scalings > 0 && !s.deleting {
             let most = u8::try_from(n).unwrap_or(u8::MAX);
             moves.extend((0..=most).filter(|to| *to != s.replicas).map(Move::Scale));
@@ -200,7 +206,7 @@ impl Model {
         if s.faults > 0 {
             moves.extend([Move::ApiDown, Move::RecordDeleted, Move::WorkloadDeleted]);
             for i in 0..n {
-                moves.push(Move::Isolate(i));
+                moves.extend([Move::Isolate(i), Move::ApiCut(i)]);
                 moves.extend((0..i).map(|j| Move::Cut(j, i)));
             }
         }
@@ -296,9 +302,9 @@ impl Model {
     }
 
     fn look(&mut self, s: &mut State, i: usize) -> Option<String> {
-        let view = View::of(s, &self.pools, i, self.settings.operator);
+        let view = View::of(s, &self.pools, i);
         let looked = view::look(view, &mut self.looks, &mut self.pools, self.settings.bug);
-        let read = s.seats[i].read.take().or(s.api());
+        let read = s.seats[i].read.take().or(s.api(i));
         s.seats[i].memory = looked.memory;
         // Pruning touches archives only.
         let wanted = |action: &&Action| !matches!(action, Action::PruneArchives);
@@ -310,7 +316,7 @@ impl Model {
                 plan.grounds = Grounds {
                     ran: s.running() & self.pools.configs.mentions(s.config),
                     cut: s.cut,
-                    learners: etcd::learners(self.pools.configs.get(s.config)) & removed(&actions),
+                    exempt: self.exempt(s, i) & removed(&actions),
                     wanted: read.map_or(0, |read| read.wanted),
                 };
             }
@@ -332,9 +338,17 @@ impl Model {
         looked.broken
     }
 
+    /// The members that seat `i` may remove without regard to what they are worth: those without a vote, and those
+    /// that it cannot reach.
+    fn exempt(&self, s: &State, i: usize) -> u64 {
+        let config = self.pools.configs.get(s.config);
+        let silent = config.iter().filter(|e| !s.runs(e.id) || !s.linked(i, e.id.seat()));
+        silent.fold(etcd::learners(config), |set, e| set | e.id.bit())
+    }
+
     /// Why the agent of seat `i` does what it does.
     pub fn why(&mut self, s: &State, i: usize) -> String {
-        let view = View::of(s, &self.pools, i, self.settings.operator);
+        let view = View::of(s, &self.pools, i);
         view::look(view, &mut self.looks, &mut self.pools, self.settings.bug).why
     }
 
@@ -344,7 +358,7 @@ impl Model {
         }
         match m {
             Move::Read(i) => {
-                s.seats[i].read = Some(s.api()?);
+                s.seats[i].read = Some(s.api(i)?);
             }
             Move::AgentCrash(i) => s.seats[i] = s.seats[i].with_new_agent(),
             Move::EtcdCrash(i) => s.seats[i].running = false,
@@ -367,15 +381,17 @@ impl Model {
                 .filter(|j| *j != i)
                 .for_each(|j| s.cut |= link(i, j)),
             Move::Heal => s.cut = 0,
-            Move::ApiDown => s.api_down = true,
-            Move::ApiUp => s.api_down = false,
-            Move::RecordDeleted | Move::RecordMade => self.record(s, m)?,
+            Move::ApiDown => s.api_cut = State::API_DOWN,
+            Move::ApiCut(i) => s.api_cut |= 1 << i,
+            Move::ApiUp => s.api_cut = 0,
+            Move::Publish => kubernetes::publish(&self.settings, &self.pools, s)?,
+            Move::RecordDeleted | Move::RecordMade => kubernetes::record(&self.settings, &self.pools, s, m)?,
             Move::WorkloadDeleted => {
                 s.deleting = true;
                 let up = s.seats.iter_mut().filter(|seat| seat.pod == Pod::Up);
                 up.for_each(|seat| seat.pod = Pod::Ending);
             }
-            Move::Scale(_) | Move::Shrink(_) | Move::Shrunk => self.scale(s, m)?,
+            Move::Scale(_) | Move::Shrink(_) | Move::Shrunk => kubernetes::scale(&self.pools, s, m)?,
             Move::PodMade(i) => {
                 let free = s.seats[i].pod == Pod::Gone && !s.deleting && i < usize::from(s.replicas);
                 free.then(|| s.seats[i].pod = Pod::Up)?;
@@ -404,53 +420,6 @@ impl Model {
             }
             Move::Look(_) | Move::Step(..) | Move::Commit | Move::Wait => return None,
         }
-        Some(())
-    }
-
-    fn record(&self, s: &mut State, m: Move) -> Option<()> {
-        if m == Move::RecordDeleted {
-            (s.record != Record::Missing).then_some(())?;
-            s.record = Record::Missing;
-        } else {
-            (s.record == Record::Missing && !s.api_down && !s.deleting).then_some(())?;
-            s.record = match s.cluster {
-                claim if claim > 0 && self.settings.operator => Record::Formed {
-                    claim,
-                    founder_known: false,
-                },
-                _ => Record::Unclaimed { attested: false },
-            };
-        }
-        s.record_rev += 1;
-        Some(())
-    }
-
-    fn scale(&self, s: &mut State, m: Move) -> Option<()> {
-        match m {
-            Move::Scale(to) => {
-                s.scalings = s.scalings.checked_sub(1)?;
-                s.replicas = to;
-                s.shrink = None;
-            }
-            Move::Shrink(to) => {
-                s.scalings = s.scalings.checked_sub(1)?;
-                (s.replicas > to).then_some(())?;
-                s.shrink = Some(to);
-            }
-            _ => {
-                let to = s.shrink?;
-                etcd::working_leader(s, &self.pools)?;
-                let config = self.pools.configs.get(s.config);
-                let left = config.iter().all(|e| e.id.seat() < usize::from(to));
-                left.then_some(())?;
-                s.replicas = to;
-                s.shrink = None;
-            }
-        }
-        let unwanted = s.seats.iter_mut().skip(s.replicas.into());
-        unwanted
-            .filter(|seat| seat.pod != Pod::Gone)
-            .for_each(|seat| seat.pod = Pod::Ending);
         Some(())
     }
 }
@@ -489,6 +458,7 @@ pub fn is_fault(m: Move) -> bool {
             | Move::Cut(..)
             | Move::Isolate(_)
             | Move::ApiDown
+            | Move::ApiCut(_)
             | Move::RecordDeleted
             | Move::WorkloadDeleted
     )

@@ -174,7 +174,7 @@ impl Names for Plan {
             }
         }
         plan.grounds.ran = set(plan.grounds.ran);
-        plan.grounds.learners = set(plan.grounds.learners);
+        plan.grounds.exempt = set(plan.grounds.exempt);
         plan
     }
 }

@@ -1,7 +1,8 @@
 //! The exhaustive search, breadth first, so that a counterexample is as short as can be.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
 
 use crate::moves::{Model, Move};
 use crate::settle::{self, Settled};
@@ -52,20 +53,36 @@ pub struct Bounds {
     pub settle_every: usize,
 }
 
-struct Step {
-    from: u64,
-    by: Option<Move>,
+/// Fingerprints are as good as random already.
+#[derive(Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only fingerprints are kept")
+    }
+
+    fn write_u64(&mut self, fingerprint: u64) {
+        self.0 = fingerprint;
+    }
 }
+
+/// Every state that was reached, and the one before it on the shortest way; a start is before itself.
+type Reached = HashMap<u64, u64, BuildHasherDefault<AsIs>>;
 
 /// Searches everything that can be reached from `starts`.
 pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     let mut found = Found::default();
-    let mut steps: HashMap<u64, Step, BuildHasherDefault<DefaultHasher>> = HashMap::default();
+    let mut reached = Reached::default();
     let mut queue = VecDeque::new();
     let mut settler = settle::Settler::default();
     for start in starts {
         let key = fingerprint(start);
-        if steps.insert(key, Step { from: key, by: None }).is_none() {
+        if reached.insert(key, key).is_none() {
             queue.push_back((*start, 0));
         }
     }
@@ -78,7 +95,7 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
                 Settled::Converged => {}
                 Settled::Excused(why) => *found.excused.entry(why).or_default() += 1,
                 Settled::Stuck(why) => {
-                    found.trace = Some(trace(&steps, starts, key, None, why));
+                    found.trace = Some(trace(model, &reached, starts, key, None, why));
                     break;
                 }
             }
@@ -87,40 +104,52 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
             let Some(next) = model.apply(&s, m) else { continue };
             found.moves += 1;
             if let Some(why) = next.broken {
-                found.trace = Some(trace(&steps, starts, key, Some(m), why));
-                found.states = steps.len();
+                found.trace = Some(trace(model, &reached, starts, key, Some(m), why));
+                found.states = reached.len();
                 return found;
             }
             let to = fingerprint(&next.state);
-            if steps.len() < bounds.states && !steps.contains_key(&to) {
-                steps.insert(to, Step { from: key, by: Some(m) });
+            if reached.len() < bounds.states
+                && let Entry::Vacant(vacant) = reached.entry(to)
+            {
+                vacant.insert(key);
                 queue.push_back((next.state, depth + 1));
             }
         }
     }
-    found.states = steps.len();
-    found.complete = found.trace.is_none() && steps.len() < bounds.states;
+    found.states = reached.len();
+    found.complete = found.trace.is_none() && reached.len() < bounds.states;
     found
 }
 
+/// The way to `end`, made again move by move, since the moves are not kept.
 fn trace(
-    steps: &HashMap<u64, Step, BuildHasherDefault<DefaultHasher>>,
+    model: &mut Model,
+    reached: &Reached,
     starts: &[State],
     end: u64,
     last: Option<Move>,
     broken: String,
 ) -> Trace {
-    let mut moves: Vec<Move> = last.into_iter().collect();
+    let mut way = vec![end];
     let mut key = end;
-    while let Some(Step { from, by: Some(by) }) = steps.get(&key) {
-        moves.push(*by);
-        key = *from;
+    while let Some(before) = reached.get(&key).filter(|before| **before != key) {
+        way.push(*before);
+        key = *before;
     }
-    moves.reverse();
-    let start = starts
-        .iter()
-        .find(|s| fingerprint(s) == key)
-        .copied()
-        .unwrap_or_default();
+    let first = starts.iter().find(|s| fingerprint(s) == key);
+    let start = first.copied().unwrap_or_default();
+    let mut s = start;
+    let mut moves = vec![];
+    for key in way.iter().rev().skip(1) {
+        let found = model.moves(&s).into_iter().find_map(|m| {
+            let next = model.apply(&s, m)?;
+            (next.broken.is_none() && fingerprint(&next.state) == *key).then_some((m, next.state))
+        });
+        let Some((m, next)) = found else { break };
+        moves.push(m);
+        s = next;
+    }
+    moves.extend(last);
     Trace { start, moves, broken }
 }

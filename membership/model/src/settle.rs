@@ -1,14 +1,15 @@
 //! Liveness: when faults stop and replicas stand still, the cluster becomes what the StatefulSet wants.
 //!
 //! From a state, a fair run: everybody reaches everybody, everything that can happen by itself happens, every
-//! agent gets its turn and every patience runs out, again and again, until nothing changes.
+//! agent gets its turn and every patience runs out, again and again, until nothing changes. Once with the lowest
+//! seat first in every round, and once with the highest.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::etcd;
 use crate::moves::{Model, Move};
 use crate::search::fingerprint;
-use crate::state::{Id, Pod, State};
+use crate::state::{Id, Pod, Record, Seat, State};
 use crate::steps::Outcome;
 
 /// How a fair run ended.
@@ -27,8 +28,26 @@ pub enum Settled {
 pub struct Settler {
     /// Fair runs in which the replicas had to be raised first.
     pub rescues: usize,
+    known: [Known; 2],
+}
+
+#[derive(Debug, Default)]
+struct Known {
     good: HashSet<u64>,
     excused: HashMap<u64, &'static str>,
+}
+
+/// Whose turn is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Up,
+    Down,
+}
+
+impl Order {
+    fn seats(self, n: usize) -> impl Iterator<Item = usize> {
+        (0..n).map(move |i| if self == Self::Up { i } else { n - 1 - i })
+    }
 }
 
 const ROUNDS: usize = 120;
@@ -39,13 +58,26 @@ impl Settler {
         self.settle_to(model, s).0
     }
 
-    /// Runs fairly from `s`; also where that ended.
+    /// Runs fairly from `s`, twice: the lowest seat first in every round, and the highest. Also where the first of
+    /// them ended.
     pub fn settle_to(&mut self, model: &mut Model, s: State) -> (Settled, State) {
+        let (up, end) = self.run(model, s, Order::Up);
+        if matches!(up, Settled::Stuck(_)) {
+            return (up, end);
+        }
+        match self.run(model, s, Order::Down) {
+            (Settled::Stuck(why), end) => (Settled::Stuck(why), end),
+            _ => (up, end),
+        }
+    }
+
+    fn run(&mut self, model: &mut Model, s: State, order: Order) -> (Settled, State) {
+        let known = &mut self.known[order as usize];
         let mut s = State {
             faults: 0,
             scalings: 0,
             cut: 0,
-            api_down: false,
+            api_cut: 0,
             ..s
         };
         if s.deleting {
@@ -55,23 +87,23 @@ impl Settler {
         let mut rescued = false;
         for _ in 0..ROUNDS {
             let key = fingerprint(&s);
-            if self.good.contains(&key) {
-                self.good.extend(way);
+            if known.good.contains(&key) {
+                known.good.extend(way);
                 return (Settled::Converged, s);
             }
-            if let Some(why) = self.excused.get(&key) {
+            if let Some(why) = known.excused.get(&key) {
                 return (Settled::Excused(why), s);
             }
             way.push(key);
             let before = s;
-            if let Err(why) = round(model, &mut s) {
+            if let Err(why) = round(model, &mut s, order) {
                 return (Settled::Stuck(why), s);
             }
             if s != before {
                 continue;
             }
             if converged(model, &s) {
-                self.good.extend(way);
+                known.good.extend(way);
                 return (Settled::Converged, s);
             }
             // What the operator does, or the sentence in the status tells a person to do: scale up to where the
@@ -85,7 +117,7 @@ impl Settler {
             }
             return match excuse(model, &s) {
                 Some(why) => {
-                    self.excused.extend(way.into_iter().map(|key| (key, why)));
+                    known.excused.extend(way.into_iter().map(|key| (key, why)));
                     (Settled::Excused(why), s)
                 }
                 None => (Settled::Stuck(stuck(model, &s)), s),
@@ -99,7 +131,7 @@ impl Settler {
 }
 
 /// Everything happens that can, once.
-fn round(model: &mut Model, s: &mut State) -> Result<(), String> {
+fn round(model: &mut Model, s: &mut State, order: Order) -> Result<(), String> {
     let n = model.settings.seats;
     let turn = |model: &mut Model, s: &mut State, m: Move| match model.apply(s, m) {
         Some(next) => {
@@ -108,14 +140,20 @@ fn round(model: &mut Model, s: &mut State) -> Result<(), String> {
         }
         None => Ok(false),
     };
-    for m in [Move::RecordMade, Move::Commit, Move::StepDown, Move::Shrunk] {
+    for m in [
+        Move::RecordMade,
+        Move::Publish,
+        Move::Commit,
+        Move::StepDown,
+        Move::Shrunk,
+    ] {
         turn(model, s, m)?;
     }
-    for i in 0..n {
+    for i in order.seats(n) {
         turn(model, s, Move::PodMade(i))?;
     }
     if etcd::working_leader(s, &model.pools).is_none() {
-        for i in 0..n {
+        for i in order.seats(n) {
             if let Some(id) = s.seats[i].wal
                 && turn(model, s, Move::Elect(id, false))?
             {
@@ -123,7 +161,7 @@ fn round(model: &mut Model, s: &mut State) -> Result<(), String> {
             }
         }
     }
-    for i in 0..n {
+    for i in order.seats(n) {
         if let Some(id) = s.seats[i].wal {
             turn(model, s, Move::CatchUp(id))?;
         }
@@ -182,11 +220,15 @@ fn rescue(model: &Model, s: &State) -> Option<u8> {
 fn excuse(model: &Model, s: &State) -> Option<&'static str> {
     let config = model.pools.configs.get(s.config);
     if s.cluster == 0 {
-        let claimed = !matches!(
-            s.record,
-            crate::state::Record::Unclaimed { .. } | crate::state::Record::Missing
-        );
-        return claimed.then_some("the volume that claimed is gone, and a person has to give the cluster up");
+        return match s.record {
+            Record::Unclaimed { .. } => None,
+            // The operator does not make it again beside a StatefulSet; without one, somebody does.
+            Record::Missing if !model.settings.operator => None,
+            Record::Missing => {
+                Some("the birth record was deleted before the cluster served, and a person has to make it")
+            }
+            _ => Some("the volume that claimed is gone, and a person has to give the cluster up"),
+        };
     }
     let live = config
         .iter()
@@ -195,7 +237,7 @@ fn excuse(model: &Model, s: &State) -> Option<&'static str> {
     if !etcd::has_quorum(config, live, 0) {
         return Some("the volumes of a quorum are gone");
     }
-    let stuck = |seat: &crate::state::Seat| seat.pod == Pod::Up && seat.corrupt && seat.corrupt_before;
+    let stuck = |seat: &Seat| seat.pod == Pod::Up && seat.corrupt && seat.corrupt_before;
     s.seats
         .iter()
         .any(stuck)

@@ -248,8 +248,8 @@ pub struct Grounds {
     pub cut: u16,
     /// The seats that were wanted, as read.
     pub wanted: u8,
-    /// The members that had no vote.
-    pub learners: u64,
+    /// Of the members to be removed, those that had no vote, or did not answer.
+    pub exempt: u64,
 }
 
 /// A change in the leader's log that is not committed.
@@ -272,8 +272,10 @@ pub struct State {
     pub shrink: Option<u8>,
     /// The StatefulSet is being deleted.
     pub deleting: bool,
-    /// The API server does not answer.
-    pub api_down: bool,
+    /// The seats whose agents get no answer from the API server.
+    pub api_cut: u8,
+    /// The EtcdCluster's status knows the cluster.
+    pub published: bool,
     /// Which seats cannot reach which.
     pub cut: u16,
     /// The birth record.
@@ -314,10 +316,19 @@ impl State {
         seat.running && seat.wal == Some(id)
     }
 
-    /// What the API server says, if it answers.
+    /// Nobody gets an answer from the API server.
+    pub const API_DOWN: u8 = (1 << SEATS) - 1;
+
+    /// Whether the API server answers the agent of seat `i`.
     #[must_use]
-    pub fn api(&self) -> Option<ApiRead> {
-        (!self.api_down).then(|| ApiRead {
+    pub fn api_answers(&self, i: usize) -> bool {
+        self.api_cut & 1 << i == 0
+    }
+
+    /// What the API server says to the agent of seat `i`, if it answers.
+    #[must_use]
+    pub fn api(&self, i: usize) -> Option<ApiRead> {
+        self.api_answers(i).then(|| ApiRead {
             wanted: self.wanted(),
             deleting: self.deleting,
             record: self.record,
@@ -413,7 +424,7 @@ impl State {
             change: p.change.with(new(p.change.target())),
             grounds: Grounds {
                 ran: set(p.grounds.ran),
-                learners: set(p.grounds.learners),
+                exempt: set(p.grounds.exempt),
                 ..p.grounds
             },
         });

@@ -153,7 +153,7 @@ fn alone(
     action: &Action,
     outcome: Outcome,
 ) -> Option<Result<(), String>> {
-    let unchanged = !s.api_down && plan.record == (s.record, s.record_rev);
+    let unchanged = s.api_answers(i) && plan.record == (s.record, s.record_rev);
     let done = match action {
         Action::ClaimBirth { .. } | Action::MarkFormed | Action::RepublishBirth { .. } => unchanged,
         Action::MoveLeader { to } => may_hand_over(s, pools, i, Id::from_number(to.0)?),

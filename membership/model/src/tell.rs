@@ -1,6 +1,6 @@
 //! A counterexample, told step by step.
 
-use muster_membership::Action;
+use muster_membership::{Action, StartPlan};
 
 use crate::etcd;
 use crate::moves::{Model, Move};
@@ -72,8 +72,10 @@ pub fn state(model: &Model, s: &State) -> String {
     if s.cut != 0 {
         parts.push("some do not reach each other".into());
     }
-    if s.api_down {
+    if s.api_cut == State::API_DOWN {
         parts.push("the API server does not answer".into());
+    } else if s.api_cut != 0 {
+        parts.push("the API server does not answer everybody".into());
     }
     parts.join("; ")
 }
@@ -96,6 +98,8 @@ fn sentence(model: &mut Model, s: &State, m: Move) -> String {
         Move::Isolate(i) => format!("! seat {i} reaches no other seat"),
         Move::Heal => "everybody reaches everybody again".into(),
         Move::ApiDown => "! the API server does not answer".into(),
+        Move::ApiCut(i) => format!("! the API server does not answer seat {i}'s agent"),
+        Move::Publish => "the EtcdCluster's status names the cluster".into(),
         Move::ApiUp => "the API server answers again".into(),
         Move::RecordDeleted => "! the birth record is deleted".into(),
         Move::RecordMade => "the birth record is made anew".into(),
@@ -114,20 +118,8 @@ fn sentence(model: &mut Model, s: &State, m: Move) -> String {
 fn step(model: &Model, s: &State, i: usize, outcome: Outcome) -> String {
     let seat = &s.seats[i];
     let plan = model.pools.plans.get(seat.plan);
-    let what = match plan.actions.get(usize::from(seat.step)) {
-        Some(Action::Promote { member }) => format!("promotes {}", id(member.0)),
-        Some(Action::Remove { member }) => format!("removes {}", id(member.0)),
-        Some(Action::MoveLeader { to }) => format!("hands leadership to {}", id(to.0)),
-        Some(Action::AddLearner) => "adds itself as a learner".into(),
-        Some(Action::ClaimBirth { .. }) => "claims the birth record".into(),
-        Some(Action::Start(plan)) => {
-            let how = format!("{plan:?}");
-            let how = how.split([' ', '{']).next().unwrap_or_default().to_lowercase();
-            format!("starts etcd ({how})")
-        }
-        Some(action) => format!("does {action:?}"),
-        None => "does nothing".into(),
-    };
+    let next = plan.actions.get(usize::from(seat.step));
+    let what = next.map_or_else(|| "does nothing".into(), action);
     let end = match outcome {
         Outcome::Done => "",
         Outcome::Refused => ": refused",
@@ -135,6 +127,28 @@ fn step(model: &Model, s: &State, i: usize, outcome: Outcome) -> String {
         Outcome::Late => ": not committed yet when it gives up waiting",
     };
     format!("seat {i} {what}{end}")
+}
+
+/// What an agent does, as in "seat 1 …".
+#[must_use]
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::Promote { member } => format!("promotes {}", id(member.0)),
+        Action::Remove { member } => format!("removes {}", id(member.0)),
+        Action::MoveLeader { to } => format!("hands leadership to {}", id(to.0)),
+        Action::AddLearner => "adds itself as a learner".into(),
+        Action::ClaimBirth { .. } => "claims the birth record".into(),
+        Action::MarkFormed => "notes in the birth record that the cluster has formed".into(),
+        Action::RepublishBirth { .. } => "writes the birth record again".into(),
+        Action::Tombstone => "notes that its member was removed".into(),
+        Action::NoteWal => "notes that it has seen a WAL".into(),
+        Action::Archive(reason) => format!("sets its data aside ({reason})"),
+        Action::PruneArchives => "lets older archives go".into(),
+        Action::ReleaseHook { .. } => "lets its hook return".into(),
+        Action::Start(StartPlan::New { .. }) => "starts etcd (new)".into(),
+        Action::Start(StartPlan::Existing { .. }) => "starts etcd (existing)".into(),
+        Action::Start(StartPlan::Resume) => "starts etcd (from its data)".into(),
+    }
 }
 
 fn id(number: u64) -> String {

@@ -14,6 +14,7 @@ use muster_membership::{
 };
 
 use crate::bugs::Bug;
+use crate::decided;
 use crate::etcd;
 use crate::pools::Pools;
 use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
@@ -25,47 +26,47 @@ const LONG_AGO: Time = Time(1);
 
 /// What an etcd answers to Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Status {
-    id: Id,
-    leader: Option<Id>,
-    learner: bool,
-    caught_up: bool,
+pub(crate) struct Status {
+    pub(crate) id: Id,
+    pub(crate) leader: Option<Id>,
+    pub(crate) learner: bool,
+    pub(crate) caught_up: bool,
 }
 
 /// What is seen of another seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Other {
-    ending: bool,
-    etcd: Option<Status>,
-    has_data: Option<bool>,
+pub(crate) struct Other {
+    pub(crate) ending: bool,
+    pub(crate) etcd: Option<Status>,
+    pub(crate) has_data: Option<bool>,
 }
 
 /// Everything that one decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View {
-    seat: usize,
-    hook_waits: bool,
-    running: bool,
-    wal: Option<Id>,
-    join: Option<Id>,
-    tombstone: Option<Id>,
-    wal_seen: bool,
-    leftovers: bool,
-    corrupt: bool,
-    corrupt_before: bool,
-    founder: bool,
-    memory: u32,
+    pub(crate) seat: usize,
+    pub(crate) hook_waits: bool,
+    pub(crate) running: bool,
+    pub(crate) wal: Option<Id>,
+    pub(crate) join: Option<Id>,
+    pub(crate) tombstone: Option<Id>,
+    pub(crate) wal_seen: bool,
+    pub(crate) leftovers: bool,
+    pub(crate) corrupt: bool,
+    pub(crate) corrupt_before: bool,
+    pub(crate) founder: bool,
+    pub(crate) memory: u32,
     /// What the API server said; none if it did not answer.
-    api: Option<ApiRead>,
+    pub(crate) api: Option<ApiRead>,
     /// What the watch tells.
-    hint: Option<(u8, bool)>,
-    status_cluster: u8,
-    claims: u8,
-    cluster: u8,
-    others: [Option<Other>; SEATS],
-    local: Option<Status>,
-    local_list: u32,
-    list: Option<u32>,
+    pub(crate) hint: Option<(u8, bool)>,
+    pub(crate) status_cluster: u8,
+    pub(crate) claims: u8,
+    pub(crate) cluster: u8,
+    pub(crate) others: [Option<Other>; SEATS],
+    pub(crate) local: Option<Status>,
+    pub(crate) local_list: u32,
+    pub(crate) list: Option<u32>,
 }
 
 /// What came of a look.
@@ -101,14 +102,14 @@ fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<
 impl View {
     /// What the agent of seat `i` sees.
     #[must_use]
-    pub fn of(s: &State, pools: &Pools, i: usize, status_known: bool) -> Self {
+    pub fn of(s: &State, pools: &Pools, i: usize) -> Self {
         let me = &s.seats[i];
         let working = etcd::working_leader(s, pools);
-        let api = me.read.or(s.api());
+        let api = me.read.or(s.api(i));
         let mut others = [None; SEATS];
         for (j, other) in others.iter_mut().enumerate() {
             let seat = &s.seats[j];
-            if j == i || seat.pod == Pod::Gone || s.api_down {
+            if j == i || seat.pod == Pod::Gone || !s.api_answers(i) {
                 continue;
             }
             let reached = s.linked(i, j);
@@ -136,12 +137,8 @@ impl View {
             },
             memory: me.memory,
             api,
-            hint: s.api().map(|api| (api.wanted, api.deleting)),
-            status_cluster: match s.record {
-                _ if !status_known || s.api_down => 0,
-                Record::Formed { claim, .. } => claim,
-                _ => s.cluster,
-            },
+            hint: s.api(i).map(|api| (api.wanted, api.deleting)),
+            status_cluster: if s.published { s.cluster } else { 0 },
             claims: s.claims,
             cluster: s.cluster,
             others,
@@ -176,6 +173,8 @@ impl View {
             },
             workload: Reading::default(),
             hint: self.hint.map(|(wanted, deleting)| workload(wanted, deleting)),
+            replicas: None,
+            leaderless_since: None,
             birth: Reading::default(),
             status_cluster: Reading::default(),
             endpoint: Reading::default(),
@@ -351,7 +350,7 @@ pub fn look(view: View, looks: &mut Looks, pools: &mut Pools, bug: Option<Bug>) 
         let goes_on = decision.actions.is_empty() && !decision.needs.is_subset(&asked);
         if !looks_on && !goes_on {
             break Looked {
-                broken: acts_on_nothing(&view, &decision),
+                broken: decided::broken(&view, pools, &decision),
                 memory: pools.memories.number(&without_time(&decision.memory)),
                 why: decision.why,
                 actions: decision.actions,
@@ -372,40 +371,6 @@ fn decide(bug: Option<Bug>, o: &Observed, memory: &Memory) -> Decision {
         None => core::decide(o, memory, NOW),
         Some(bug) => bug.decide(o, memory),
     }
-}
-
-/// Invariant 6: what could not be read moves nothing.
-fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
-    let wanted = view.api.filter(|api| !api.deleting).map(|api| api.wanted);
-    let knows_wanted = wanted.is_some();
-    for action in &decision.actions {
-        let known = match action {
-            Action::AddLearner | Action::Promote { .. } | Action::Remove { .. } => knows_wanted && view.list.is_some(),
-            Action::Tombstone => knows_wanted && view.list.is_some(),
-            Action::ClaimBirth { .. } => knows_wanted,
-            Action::Archive(core::ArchiveReason::Removed) => knows_wanted,
-            Action::Archive(core::ArchiveReason::Corrupt) => view.list.is_some(),
-            _ => true,
-        };
-        if !known {
-            return Some(format!("{action:?} although what it needs to know could not be read"));
-        }
-        if let Action::Remove { member } = action
-            && let Some(id) = Id::from_number(member.0)
-            && wanted.is_some_and(|wanted| id.seat() < usize::from(wanted))
-            && healthy(view, id)
-        {
-            return Some(format!("{id} is removed: it answers, and its seat is wanted"));
-        }
-    }
-    None
-}
-
-/// Invariant 4: healthy is what answers, and votes or could.
-fn healthy(view: &View, id: Id) -> bool {
-    let other = view.others[id.seat()].and_then(|other| other.etcd);
-    let status = if id.seat() == view.seat { view.local } else { other };
-    status.is_some_and(|s| s.id == id && s.leader.is_some() && (!s.learner || s.caught_up))
 }
 
 /// What makes no difference here is left out: every patience is the same, notes never lapse, and archives
@@ -437,7 +402,8 @@ pub fn long_after(memory: &Memory) -> Memory {
     Memory {
         leaving_since: age(&memory.leaving_since),
         hook_since: age(&memory.hook_since),
-        formed_as_of: age(&memory.formed_as_of),
+        // As of long ago is as good as never.
+        formed_as_of: None,
         unwanted_since: notes(&memory.unwanted_since),
         ready_since: notes(&memory.ready_since),
         learners: memory.learners.iter().map(watch).collect(),

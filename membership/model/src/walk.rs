@@ -4,7 +4,7 @@
 use crate::moves::{Model, Move, is_fault};
 use crate::search::Trace;
 use crate::settle::{Settled, Settler};
-use crate::state::State;
+use crate::state::{Record, State};
 use crate::steps::Outcome;
 
 /// A small generator of random numbers (SplitMix64), so that a seed always gives the same walk.
@@ -124,7 +124,8 @@ impl Walker {
         match settled {
             Settled::Converged => {
                 self.walked.converged += 1;
-                return Some(end);
+                let formed = matches!(end.record, Record::Formed { .. });
+                return Some(end).filter(|_| formed);
             }
             Settled::Excused(_) => self.walked.excused += 1,
             Settled::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),

@@ -10,6 +10,7 @@
 //! volume: empty | join a1@c1, wal a1@c1, wal seen, leftovers, tombstone a1@c1, corrupt before, unreadable
 //! statefulset: wants 3 | missing | not mine | deleting          as read from the API server
 //! watch: wants 3 | missing | not mine | deleting | unknown      as the watch told
+//! replicas: 3                                                   the StatefulSet's, for sentences only
 //! record: none | unclaimed | claimed c1 | formed c1, and: attested, by 0/v0, abandoned c1
 //! status: none | c1                                             the cluster ID in the EtcdCluster's status
 //! name: published | unpublished
@@ -18,6 +19,7 @@
 //! own: a1@c1 leads | a1@c1 leader a0, learner, applied 5 | silent
 //! list: c1: 0 a0, 1 a1 learner, 2 a2 learner unstarted, other d9      fenced
 //! own list: …                                                   not fenced
+//! leaderless: for 6s                                            own etcd knows no leader, since then
 //! refusal: some text | none
 //! time: +5s | +5s, nothing read since | +60s, looking all the while
 //! ```
@@ -103,6 +105,12 @@ impl Scene {
                     Some(workload(value)?)
                 };
             }
+            "replicas" => o.replicas = Some(number(value)?),
+            "leaderless" => {
+                let seconds = value.strip_prefix("for ").and_then(|v| v.strip_suffix('s'));
+                let millis = 1000 * number::<u64>(seconds.ok_or("leaderless: for 6s")?)?;
+                o.leaderless_since = Some(Time(self.now.0 - millis));
+            }
             "record" => o.birth = reading(value, record)?,
             "status" => {
                 o.status_cluster = reading(value, |v| {
@@ -174,11 +182,13 @@ fn unknown(seat: u32) -> Observed {
         launcher: Launcher::Absent,
         workload: Reading::default(),
         hint: None,
+        replicas: None,
         birth: Reading::default(),
         status_cluster: Reading::default(),
         endpoint: Reading::default(),
         peers: Reading::default(),
         local: Reading::default(),
+        leaderless_since: None,
         local_list: None,
         list: Reading::default(),
         refusal: None,

@@ -246,6 +246,8 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         },
         workload: c.reading(Choices::workload),
         hint: (!c.rarely(8)).then(|| c.workload()),
+        replicas: c.rarely(2).then(|| c.up_to(6).into()),
+        leaderless_since: c.rarely(2).then(|| c.since()),
         birth: c.reading(|c| c.birth(seat)),
         status_cluster: c.reading(|c| c.rarely(4).then(|| c.cluster())),
         endpoint: c.reading(|c| {
@@ -338,6 +340,32 @@ pub(crate) fn blinded(o: &Observed, how: u8, at: u64) -> Observed {
             blind(&mut peer.etcd, how, at);
             blind(&mut peer.agent, how, at);
         }
+    }
+    o
+}
+
+/// The same with data that nothing speaks against, in a pod that does not end: the peers list its member, or nobody
+/// answers.
+pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
+    let member = MemberId(u64::from(o.me.seat.0) * 16);
+    let wal = *o.disk.wal.get_or_insert(Identity { member, cluster: OURS });
+    o.disk.tombstone = o.disk.tombstone.filter(|gone| *gone != wal);
+    o.disk.unreadable = None;
+    o.hook_waits = false;
+    o.launcher = Launcher::AwaitingPlan { corrupt: false };
+    match &mut o.list.seen {
+        Some((_, list)) if peers_answer => {
+            let me = Member {
+                seat: Some(o.me.seat),
+                name: o.me.name.clone(),
+                peer_urls: vec![o.me.peer_url.clone()],
+                learner: false,
+            };
+            list.cluster = wal.cluster;
+            list.members.insert(wal.member, me);
+            o.list = Reading::saw(NOW, list.clone());
+        }
+        _ => o.list.fail(NOW),
     }
     o
 }

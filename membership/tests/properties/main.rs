@@ -47,6 +47,23 @@ proptest! {
         }
     }
 
+    /// Invariant 7: what the API server says, or does not say, keeps no data from being served.
+    #[test]
+    fn data_starts_whatever_the_api_server_says(o in observed(), m in arbitrary::memory(), peers_answer in any::<bool>()) {
+        let o = arbitrary::with_data(o, peers_answer);
+        let decision = decide(&o, &m, NOW);
+        prop_assert!(decision.actions.contains(&Action::Start(StartPlan::Resume)), "{decision:#?}");
+    }
+
+    /// Invariant 7: whoever serves is asked to do nothing that ends or restarts etcd.
+    #[test]
+    fn a_running_etcd_is_left_alone(o in observed(), m in arbitrary::memory()) {
+        let decision = decide(&Observed { launcher: Launcher::Running, ..o }, &m, NOW);
+        for action in &decision.actions {
+            prop_assert!(!matches!(action, Action::Start(_) | Action::Archive(_)), "{action:?} beside a running etcd");
+        }
+    }
+
     #[test]
     fn a_decision_goes_on_and_says_why(o in observed(), m in arbitrary::memory()) {
         let decision = decide(&o, &m, NOW);

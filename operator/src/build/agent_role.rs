@@ -66,3 +66,34 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str], name: Option<&str>) -> 
         ..PolicyRule::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use muster_api::cluster::EtcdClusterSpec;
+
+    use super::*;
+
+    /// kube's recorder writes Events of this group, and not of the core group.
+    #[test]
+    fn agents_may_write_events_with_and_without_an_etcd_cluster() {
+        let plain = crate::validate::spec("db", &EtcdClusterSpec::of_size(3)).unwrap();
+        let owned = ValidatedCluster {
+            owner: Some(OwnerReference::default()),
+            ..plain.clone()
+        };
+        for cluster in [plain, owned] {
+            let may = |verb: &str| {
+                rules(&cluster).iter().any(|rule| {
+                    let groups = rule.api_groups.iter().flatten();
+                    let resources = rule.resources.iter().flatten();
+                    groups.into_iter().any(|group| group == "events.k8s.io")
+                        && resources.into_iter().any(|resource| resource == "events")
+                        && rule.resource_names.is_none()
+                        && rule.verbs.iter().any(|v| v == verb)
+                })
+            };
+            assert!(may("create") && may("patch"), "{:?}", rules(&cluster));
+        }
+    }
+}

@@ -65,20 +65,25 @@ impl Case {
     }
 
     fn judge_with(&self, outdated: usize, record_missing: bool) -> Verdict {
+        judge(&self.evidence(outdated, record_missing))
+    }
+
+    fn evidence(&self, outdated: usize, record_missing: bool) -> Evidence<'_> {
         let Self {
             cluster,
             plan,
             pods,
             status,
         } = self;
-        judge(&Evidence {
+        Evidence {
             cluster,
             plan,
             pods,
             status,
             outdated,
             record_missing,
-        })
+            record_damage: None,
+        }
     }
 }
 
@@ -152,6 +157,34 @@ fn quorum_is_lost_only_if_nobody_sees_one() {
 }
 
 #[test]
+fn a_lost_quorum_comes_with_the_next_command() {
+    let mut case = at_rest(3);
+    case.cluster.namespace = Some("ns".into());
+    case.status.seats[0].quorum = Quorum::Lost;
+    for seat in [1, 2] {
+        case.status.seats[seat].quorum = Quorum::Unknown;
+        case.status.seats[seat].phase = SeatPhase::Waiting;
+        case.status.seats[seat].why = "its volume is empty".into();
+    }
+    let message = |case: &Case| case.judge().finding(QUORUM_LOST).unwrap().message.clone();
+    assert_eq!(
+        message(&case),
+        "1 of 3 voters answer without a quorum: db-0. It is back as soon as enough of the others are: \
+         kubectl --namespace ns get pods --selector app.kubernetes.io/instance=db,app.kubernetes.io/name=etcd. \
+         If their volumes are gone for good, save the data before anything else: \
+         kubectl --namespace ns exec db-0 -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db. \
+         db-1 (Waiting): its volume is empty. db-2 (Waiting): its volume is empty."
+    );
+    case.plan.step = Step::Rescue;
+    case.plan.why = "Replicas are raised.".into();
+    assert!(
+        message(&case).starts_with("Replicas are raised. db-1"),
+        "{}",
+        message(&case)
+    );
+}
+
+#[test]
 fn what_a_seat_said_before_its_pod_went_does_not_count() {
     let mut case = at_rest(3);
     case.status.seats[1].quorum = Quorum::Lost;
@@ -160,6 +193,30 @@ fn what_a_seat_said_before_its_pod_went_does_not_count() {
     assert_eq!(case.judge().holds(QUORUM_LOST), Some(true));
     case.pods.clear();
     assert_eq!(case.judge().holds(QUORUM_LOST), None);
+}
+
+#[test]
+fn what_a_seat_saw_before_its_pod_started_again_does_not_count() {
+    let mut case = at_rest(3);
+    for pod in &mut case.pods {
+        pod.ready = false;
+    }
+    assert_eq!(case.judge().holds(QUORUM_LOST), None);
+    case.pods[1].ready = true;
+    assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+}
+
+#[test]
+fn a_damaged_record_is_a_degradation_that_says_what_is_wrong() {
+    let case = at_rest(3);
+    let evidence = Evidence {
+        record_damage: Some("abandoned cannot be read"),
+        ..case.evidence(0, false)
+    };
+    let verdict = judge(&evidence);
+    let degraded = verdict.finding(DEGRADED).unwrap();
+    assert_eq!((degraded.holds, degraded.reason), (Some(true), "BirthRecordDamaged"));
+    assert!(degraded.message.contains("abandoned cannot be read"));
 }
 
 #[test]
@@ -209,6 +266,61 @@ fn a_refused_seat_and_a_missing_record_are_degradations() {
     );
     case.status.seats[2].phase = SeatPhase::Refused;
     assert_eq!(case.judge().finding(DEGRADED).unwrap().reason, "SeatRefused");
+}
+
+/// A cluster of which every seat found an empty volume.
+fn all_gone() -> Case {
+    let mut case = at_rest(3);
+    for (pod, seat) in case.pods.iter_mut().zip(&mut case.status.seats) {
+        pod.ready = false;
+        seat.phase = SeatPhase::Lost;
+        seat.quorum = Quorum::Unknown;
+        seat.why = "it is lost: kubectl patch configmap db-birth".into();
+    }
+    case
+}
+
+#[test]
+fn a_cluster_whose_every_volume_is_gone_is_lost_until_a_person_decides() {
+    let verdict = all_gone().judge();
+    assert_eq!(verdict.summary, "Lost");
+    for kind in [DEGRADED, QUORUM_LOST, STALLED] {
+        let finding = verdict.finding(kind).unwrap();
+        assert_eq!((finding.holds, finding.reason), (Some(true), "ClusterLost"), "{kind}");
+        assert!(finding.message.contains("kubectl patch"), "{}", finding.message);
+    }
+    for kind in [READY, PROGRESSING] {
+        assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+    }
+}
+
+/// The published members are of the past, and so may be the cluster's ID, if it was claimed and never formed.
+#[test]
+fn a_founding_whose_volume_is_gone_is_lost_and_not_being_created() {
+    let mut case = all_gone();
+    case.status.cluster_id = None;
+    case.status.members.clear();
+    assert_eq!(case.judge().summary, "Lost");
+}
+
+#[test]
+fn a_cluster_is_not_lost_while_a_member_runs_or_pods_are_added() {
+    for quorum in [Quorum::Ok, Quorum::Lost] {
+        let mut case = all_gone();
+        case.status.seats[1].quorum = quorum;
+        assert_ne!(case.judge().summary, "Lost", "{quorum:?}");
+    }
+    let mut case = all_gone();
+    case.plan.step = Step::Grow;
+    assert_eq!(case.judge().summary, "Growing");
+    assert_eq!(case.judge().finding(STALLED), None);
+}
+
+#[test]
+fn what_a_seat_said_of_the_loss_before_its_pod_went_does_not_count() {
+    let mut case = all_gone();
+    case.pods.clear();
+    assert_ne!(case.judge().summary, "Lost");
 }
 
 #[test]

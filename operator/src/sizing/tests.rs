@@ -15,6 +15,7 @@ fn at_rest(n: u32) -> Situation {
         }),
         formed: true,
         members: (0..n).collect(),
+        voters: (0..n).collect(),
         seats: (0..n).map(|i| (i, seat)).collect(),
         pods: (0..n).collect(),
         ready: (0..n).collect(),
@@ -359,6 +360,20 @@ fn a_quorum_that_is_lost_with_enough_pods_is_not_a_matter_of_size() {
     }
 }
 
+/// Seat 1 had lost its volume when the StatefulSet was scaled down directly.
+#[test]
+fn a_rescue_reaches_the_seats_that_vote() {
+    let mut situation = stranded(1, 3);
+    situation.voters = [0, 2, 3].into();
+    assert_eq!(outcome(&situation), (Step::Rescue, 3, None));
+    let mut situation = stranded(2, 3);
+    situation.voters = [0, 2, 3].into();
+    assert_eq!(outcome(&situation), (Step::Rescue, 3, None));
+    // What was published is not what the seat knows: it is older, or newer.
+    situation.voters = [0, 2, 3, 4].into();
+    assert_eq!(outcome(&situation).0, Step::Keep);
+}
+
 #[test]
 fn a_seat_that_knows_no_voters_calls_for_no_rescue() {
     assert_eq!(outcome(&stranded(1, 0)).0, Step::Keep);
@@ -437,6 +452,7 @@ fn every_plan_is_sound() {
                                 }),
                                 formed: true,
                                 members: members.clone().collect(),
+                                voters: members.clone().collect(),
                                 seats: (0..replicas).map(|seat| (seat, view)).collect(),
                                 pods: (0..replicas).collect(),
                                 ready: (0..replicas).collect(),

@@ -44,7 +44,12 @@ impl Watchers {
     /// Opens the streams.
     pub(super) async fn start(cluster: &Cluster<'_>) -> Result<Self> {
         let address = cluster.service_address().await?;
-        let first = revision(&address).await? + 1;
+        // kube-proxy hears of ready pods a moment after the StatefulSet's status has them.
+        let first = until("the client Service to answer", secs(20), async || {
+            revision(&address).await
+        })
+        .await?
+            + 1;
         let streams = (0..STREAMS).map(|_| {
             let seen = Rc::new(RefCell::new(Vec::new()));
             let task = tokio::task::spawn_local(watch_on(address.clone(), first, Rc::clone(&seen)));

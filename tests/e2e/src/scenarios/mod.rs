@@ -10,6 +10,7 @@ mod leaving;
 mod lifecycle;
 mod no_operator;
 mod partition;
+mod recovery;
 mod rescue;
 mod scale;
 mod self_check;
@@ -39,6 +40,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     leaving::SCENARIOS,
     volumes::SCENARIOS,
     partition::SCENARIOS,
+    recovery::SCENARIOS,
     storms::SCENARIOS,
     template::SCENARIOS,
     dns::SCENARIOS,

@@ -1,0 +1,197 @@
+use std::collections::BTreeMap;
+
+use muster_membership::{
+    ClusterId, Disk, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Reading, Wanted, Workload,
+};
+
+use super::*;
+
+const CLUSTER: ClusterId = ClusterId(1);
+
+/// Seat 0 of three that are wanted; seats 0 to 3 have members 10 to 13, of which 12 learns.
+fn seen() -> Observed {
+    let members: BTreeMap<_, _> = (0..4)
+        .map(|seat| {
+            let member = Member {
+                seat: Some(Seat(seat)),
+                name: format!("c-{seat}"),
+                peer_urls: vec![],
+                learner: seat == 2,
+            };
+            (MemberId(10 + u64::from(seat)), member)
+        })
+        .collect();
+    let own = EtcdStatus {
+        identity: Identity {
+            member: MemberId(10),
+            cluster: CLUSTER,
+        },
+        leader: Some(MemberId(10)),
+        learner: false,
+        applied: 5,
+    };
+    Observed {
+        me: Me {
+            seat: Seat(0),
+            name: "c-0".into(),
+            peer_url: String::new(),
+            volume: "v".into(),
+        },
+        hook_waits: false,
+        disk: Disk::default(),
+        launcher: Launcher::Running,
+        workload: Reading::saw(Time(0), Workload::Wants(Wanted(3))),
+        hint: None,
+        replicas: None,
+        birth: Reading::default(),
+        status_cluster: Reading::default(),
+        endpoint: Reading::default(),
+        peers: Reading::default(),
+        local: Reading::saw(Time(0), own),
+        leaderless_since: None,
+        local_list: None,
+        list: Reading::saw(
+            Time(0),
+            MemberList {
+                cluster: CLUSTER,
+                members,
+            },
+        ),
+        refusal: None,
+        token: String::new(),
+    }
+}
+
+fn removal(member: u64) -> Option<(&'static str, Seat)> {
+    let step = Action::Remove {
+        member: MemberId(member),
+    };
+    of_step(&step, &seen(), "why").map(|news| (news.reason, news.seat))
+}
+
+/// What one more look makes known.
+fn look(chronicle: &mut Chronicle, at: u64, phase: Phase, quorum: Quorum) -> Vec<&'static str> {
+    let news = chronicle.stands(phase, quorum, "for a reason", Seat(0), Time(at));
+    news.into_iter().map(|news| news.reason).collect()
+}
+
+#[test]
+fn at_rest_there_is_no_news() {
+    let mut chronicle = Chronicle::default();
+    for at in 0..10 {
+        assert!(look(&mut chronicle, at * 200_000, Phase::Voter, Quorum::Ok).is_empty());
+    }
+}
+
+#[test]
+fn waiting_for_something_else_is_no_news() {
+    let mut chronicle = Chronicle::default();
+    for phase in [Phase::Waiting, Phase::Joining, Phase::Learner] {
+        assert!(look(&mut chronicle, 0, phase, Quorum::Unknown).is_empty(), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_seat_that_gets_its_vote_says_so_once() {
+    let mut chronicle = Chronicle::default();
+    look(&mut chronicle, 0, Phase::Learner, Quorum::Ok);
+    assert_eq!(look(&mut chronicle, 1, Phase::Voter, Quorum::Ok), ["Promoted"]);
+    assert!(look(&mut chronicle, 2, Phase::Voter, Quorum::Ok).is_empty());
+}
+
+#[test]
+fn a_restarted_agent_has_nothing_to_say_of_a_member_that_serves_or_leaves() {
+    for phase in [Phase::Voter, Phase::Leaving, Phase::Left, Phase::Learner] {
+        assert!(
+            look(&mut Chronicle::default(), 0, phase, Quorum::Ok).is_empty(),
+            "{phase:?}"
+        );
+    }
+}
+
+#[test]
+fn refusal_and_loss_are_told_even_if_they_are_the_first_thing_seen() {
+    assert_eq!(
+        look(&mut Chronicle::default(), 0, Phase::Refused, Quorum::Unknown),
+        ["Refused"]
+    );
+    assert_eq!(
+        look(&mut Chronicle::default(), 0, Phase::Lost, Quorum::Unknown),
+        ["ClusterLost"]
+    );
+}
+
+#[test]
+fn what_comes_and_goes_is_told_again_only_after_a_while() {
+    let mut chronicle = Chronicle::default();
+    assert_eq!(look(&mut chronicle, 0, Phase::Lost, Quorum::Unknown), ["ClusterLost"]);
+    look(&mut chronicle, 1, Phase::Waiting, Quorum::Unknown);
+    assert!(look(&mut chronicle, 2, Phase::Lost, Quorum::Unknown).is_empty());
+    look(&mut chronicle, 3, Phase::Waiting, Quorum::Unknown);
+    assert_eq!(
+        look(&mut chronicle, AGAIN, Phase::Lost, Quorum::Unknown),
+        ["ClusterLost"]
+    );
+}
+
+#[test]
+fn a_member_that_comes_back_says_so_when_it_serves_and_not_before() {
+    let mut chronicle = Chronicle::default();
+    chronicle.done(&Action::Start(StartPlan::Resume), None, Time(0));
+    assert!(look(&mut chronicle, 1, Phase::Joining, Quorum::Unknown).is_empty());
+    assert!(look(&mut chronicle, 2, Phase::Voter, Quorum::Unknown).is_empty());
+    assert_eq!(look(&mut chronicle, 3, Phase::Voter, Quorum::Ok), ["Resumed"]);
+    assert!(look(&mut chronicle, 4, Phase::Voter, Quorum::Ok).is_empty());
+}
+
+#[test]
+fn a_lost_quorum_is_told_and_so_is_its_return() {
+    let mut chronicle = Chronicle::default();
+    look(&mut chronicle, 0, Phase::Voter, Quorum::Ok);
+    assert_eq!(look(&mut chronicle, 1, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
+    // etcd restarts.
+    assert!(look(&mut chronicle, 2, Phase::Joining, Quorum::Unknown).is_empty());
+    assert!(look(&mut chronicle, 3, Phase::Voter, Quorum::Lost).is_empty());
+    assert_eq!(look(&mut chronicle, 4, Phase::Voter, Quorum::Ok), ["QuorumBack"]);
+    assert_eq!(look(&mut chronicle, 5, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
+}
+
+#[test]
+fn a_removal_is_told_by_what_it_is() {
+    assert_eq!(removal(13), Some(("MemberRemoved", Seat(3))));
+    assert_eq!(removal(12), Some(("LearnerEvicted", Seat(2))));
+    // Its own: told when it is done, as having left.
+    assert_eq!(removal(10), None);
+    let mut empty = seen();
+    empty.local = Reading::default();
+    let own = Action::Remove { member: MemberId(10) };
+    assert_eq!(
+        of_step(&own, &empty, "").map(|news| news.reason),
+        Some("MemberReplaced")
+    );
+}
+
+#[test]
+fn two_members_are_two_pieces_of_news() {
+    let (mut chronicle, step) = (Chronicle::default(), |member| Action::Remove { member });
+    for member in [MemberId(13), MemberId(12)] {
+        let news = of_step(&step(member), &seen(), "");
+        assert!(chronicle.done(&step(member), news.clone(), Time(0)).is_some());
+        assert!(chronicle.done(&step(member), news, Time(1)).is_none());
+    }
+}
+
+#[test]
+fn corrupt_data_is_told_with_its_reason_and_routine_is_not() {
+    let corrupt = of_step(&Action::Archive(ArchiveReason::Corrupt), &seen(), "it cannot be opened").unwrap();
+    assert_eq!((corrupt.warning, corrupt.note.as_str()), (true, "it cannot be opened"));
+    for step in [
+        Action::NoteWal,
+        Action::PruneArchives,
+        Action::Start(StartPlan::Resume),
+        Action::ReleaseHook { left: false },
+        Action::MoveLeader { to: MemberId(11) },
+    ] {
+        assert_eq!(of_step(&step, &seen(), ""), None, "{step:?}");
+    }
+}
