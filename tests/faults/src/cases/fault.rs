@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
+use super::seam::Seam;
 use super::step::Step;
 use crate::cluster::{Cluster, etcd};
 use crate::stage::gate::{Moment, Party, Verdict};
@@ -128,8 +129,8 @@ impl Fault {
         let subject = step.story.subject();
         cluster.gate.note(&format!("{} strikes at {}", self.name(), step.name));
         // A request of somebody who is gone was never sent; what was carried out stays so.
-        let unsent = match step.seam {
-            super::seam::Seam::Request(_, Moment::Done) => Verdict::Pass,
+        let unsent = match step.seam.moment() {
+            Some(Moment::Done) => Verdict::Pass,
             _ => Verdict::Lose,
         };
         Ok(match self {
@@ -137,7 +138,7 @@ impl Fault {
                 let worker = cluster.pod(subject)?.worker();
                 worker.context("no agent runs")?.kill().await?;
                 // etcd's start and its own requests are not the agent's.
-                let of_agent = !matches!(step.seam, super::seam::Seam::Door) && step.name != "join-members";
+                let of_agent = !matches!(step.seam, Seam::Door) && step.name != "join-members";
                 (if of_agent { unsent } else { Verdict::Pass }, Aftermath::Nothing)
             }
             Self::KillEtcd => {
@@ -155,7 +156,8 @@ impl Fault {
                 (unsent, Aftermath::Nothing)
             }
             Self::PauseEtcd => {
-                let leader = cluster.leader().await.map_or(subject, |(seat, _)| seat);
+                let leader = until("a leader", secs(5), async || cluster.leader().await).await;
+                let leader = leader.map_or(subject, |(seat, _)| seat);
                 let process = cluster.pod(leader)?.etcd_process();
                 let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
                 process.signal(Signal::STOP);

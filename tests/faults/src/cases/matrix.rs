@@ -1,7 +1,6 @@
 //! The matrix: which cells are played, and why the others are not.
 
 use super::fault::{FAULTS, Fault};
-use super::seam::Seam;
 use super::step::{STEPS, Step};
 use super::story::Story;
 
@@ -72,7 +71,7 @@ pub(crate) const REASONS: [Reason; 7] = [
 
 /// Why a cell is not played, if it is not.
 pub(crate) fn reason(step: &Step, fault: Fault) -> Option<Reason> {
-    let held = matches!(step.seam, Seam::Request(..));
+    let held = step.seam.moment().is_some();
     match (step.story, fault) {
         (_, Fault::Lose) if !held => Some(NOTHING_SENT),
         (Story::Found, Fault::PauseEtcd) if matches!(step.name, "found-claim" | "found-claimed" | "found-start") => {

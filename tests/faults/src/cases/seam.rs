@@ -18,6 +18,10 @@ use crate::stand_in::container::Line;
 pub(crate) enum Seam {
     /// A request of the subject, or the reply to it; held.
     Request(&'static str, Moment),
+    /// A request of the subject to another seat, or the reply to it; held.
+    ToOther(&'static str, Moment),
+    /// A request of the subject's agent to its own etcd, or the reply to it; held.
+    ToOwn(&'static str, Moment),
     /// The start of the subject's etcd; held.
     Door,
     /// A write-ahead log on the subject's volume; things go on meanwhile.
@@ -37,12 +41,29 @@ pub(crate) enum Armed {
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Seam {
+    /// The request or reply that is held, if it is one.
+    pub(crate) fn moment(self) -> Option<Moment> {
+        match self {
+            Self::Request(_, moment) | Self::ToOther(_, moment) | Self::ToOwn(_, moment) => Some(moment),
+            Self::Door | Self::Wal | Self::Line(_) => None,
+        }
+    }
+
     /// Watches from now on.
     pub(crate) fn arm(self, cluster: &Cluster, subject: u32) -> Armed {
+        let from = Party::Seat(subject);
+        let held = |what: &'static str, moment: Moment, whom: fn(Party, Party) -> bool| {
+            Armed::Held(cluster.gate.trap(move |passage| {
+                passage.from == from
+                    && passage.what == what
+                    && passage.moment == moment
+                    && whom(passage.from, passage.to)
+            }))
+        };
         match self {
-            Self::Request(what, moment) => Armed::Held(cluster.gate.trap(move |passage| {
-                passage.from == Party::Seat(subject) && passage.what == what && passage.moment == moment
-            })),
+            Self::Request(what, moment) => held(what, moment, |_, _| true),
+            Self::ToOther(what, moment) => held(what, moment, |from, to| from != to),
+            Self::ToOwn(what, moment) => held(what, moment, |from, to| from == to),
             Self::Door => {
                 Armed::Held(cluster.gate.trap(move |passage| {
                     passage.from == Party::Seat(subject) && passage.what.starts_with("start etcd")

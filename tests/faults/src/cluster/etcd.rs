@@ -3,6 +3,7 @@
 //! A member list is whatever that member has applied so far, so it is fenced by a
 //! linearizable read on the same endpoint.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_millis(500);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_millis(2000);
+const PATIENCE: Duration = Duration::from_millis(3000);
 
 /// An entry of a member list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,9 +124,23 @@ pub(crate) async fn move_leader(address: Ipv4Addr, to: u64) -> Result<()> {
     .await
 }
 
+thread_local! {
+    /// Clients by address, each thrown away at its first error.
+    static CLIENTS: RefCell<BTreeMap<Ipv4Addr, Client>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// Runs one request with a deadline.
 async fn ask<T, F: Future<Output = Result<T>>>(address: Ipv4Addr, request: impl FnOnce(Client) -> F) -> Result<T> {
-    let work = async { request(connect(address).await?).await };
+    let known = CLIENTS.with_borrow_mut(|clients| clients.remove(&address));
+    let work = async {
+        let client = match known {
+            Some(client) => client,
+            None => connect(address).await?,
+        };
+        let answer = request(client.clone()).await?;
+        CLIENTS.with_borrow_mut(|clients| clients.insert(address, client));
+        Ok(answer)
+    };
     let answer = timeout(PATIENCE, work).await;
     answer
         .unwrap_or_else(|_| Err(anyhow!("no answer in {:.1} s", PATIENCE.as_secs_f64())))

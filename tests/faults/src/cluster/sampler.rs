@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::{Cluster, etcd};
 
-const INTERVAL: Duration = Duration::from_millis(150);
+const INTERVAL: Duration = Duration::from_millis(250);
 
 /// What was seen so far.
 #[derive(Debug, Default)]

@@ -60,15 +60,15 @@ impl Writer {
     /// Waits for a write from now on, stops, and reads every acknowledged write back.
     pub(crate) async fn finish(self, cluster: &Cluster) -> Result<Report> {
         let before = self.memory.acknowledged.borrow().len();
-        until("another acknowledged write", secs(10), async || {
+        until("another acknowledged write", secs(30), async || {
             ensure!(self.memory.acknowledged.borrow().len() > before, "there is none");
             Ok(())
         })
         .await?;
         self.memory.stop.set(true);
         self.task.await.context("the writer")?;
-        let (_, leader) = until("a leader to read from", secs(10), async || cluster.leader().await).await?;
-        let found = until("all writes to be read", secs(10), async || {
+        let (_, leader) = until("a leader to read from", secs(30), async || cluster.leader().await).await?;
+        let found = until("all writes to be read", secs(30), async || {
             range(leader, "writes/").await
         })
         .await?;

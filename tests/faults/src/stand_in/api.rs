@@ -112,6 +112,8 @@ impl Server {
             (&Method::PATCH, "configmaps", Some(_)) => self.objects.apply_birth(&body),
             (&Method::GET, "etcdclusters", Some(_)) => Ok(self.objects.etcd_cluster()),
             (&Method::PATCH, "etcdclusters", Some(_)) => self.objects.apply_status(&body),
+            // Nothing depends on Events.
+            (&Method::POST | &Method::PATCH, "events", _) => Ok(body),
             _ => {
                 self.gate
                     .note(&format!("{}: the API stand-in does not know {what}", self.from));
