@@ -21,7 +21,7 @@ fn cell(outcomes: &BTreeMap<String, bool>, step: &super::step::Step, fault: supe
     }
 }
 
-/// The table, with what its signs mean.
+/// The table, with what its signs mean; of steps that were played, or of all if nothing was.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let known: BTreeMap<_, _> = outcomes
         .iter()
@@ -34,7 +34,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         _ = write!(text, "  {}", fault.name());
     }
     text.push('\n');
-    for step in STEPS {
+    let played = |name| outcomes.is_empty() || outcomes.iter().any(|outcome| outcome.case.step.name == name);
+    for step in STEPS.iter().filter(|step| played(step.name)) {
         _ = write!(text, "{:width$}", step.name);
         for fault in FAULTS {
             _ = write!(text, "  {:^1$}", cell(&known, step, fault), fault.name().len());
