@@ -2,8 +2,9 @@
 #
 # SCENARIO=name[,name]   e2e: only these scenarios (default: the main suite)
 # SUITE=main|hard|all    e2e: which suite, when no scenario is named
-# ETCD=version           e2e: pinned, newest-3.5, newest-3.6, or a version
-# JOBS=n                 e2e: scenarios at a time, where they do not disturb each other
+# ETCD=version           e2e: pinned, newest-3.5, newest-3.6, or a version; faults: also mixed, all
+# CASE=name[,name]       faults: only these cases, or all of a step (join-added) or story (join)
+# JOBS=n                 e2e: scenarios at a time, where they do not disturb each other; faults: cases
 # MINUTES=n SEED=n       churn: how long, and which schedule
 # BED=keep|down          after e2e, bench, churn: leave the bed, or remove it
 #                        (default: as it was found; `make test` removes it)
@@ -18,7 +19,9 @@ SUITE ?= main
 # What `make test` runs of the main suite; the others have not been seen to pass yet.
 CI_SCENARIOS := self-check,create-1,create-3,scale-by-patch,scale-5-1,restart-pod
 ETCD ?=
+CASE ?=
 JOBS ?= 1
+FAULT_JOBS := $(if $(filter-out file,$(origin JOBS)),$(JOBS),4)
 MINUTES ?= 5
 SEED ?= 1
 BED ?= as-found
@@ -36,11 +39,12 @@ demo: ## from a clean clone to a cluster of 3, to 5, and back to 3 (Linux, root)
 	@hack/demo.sh
 
 .PHONY: test
-test: prerequisites ## everything: verify, unit, e2e (Linux, root; removes the bed at the end)
-	$(call say,test: checks$(comma) then unit tests$(comma) then end to end on a real Kubernetes)
+test: prerequisites ## everything: verify, unit, faults, e2e (Linux, root; removes the bed at the end)
+	$(call say,test: checks$(comma) unit tests$(comma) faults$(comma) then end to end on a real Kubernetes)
 	@$(MAKE) verify
 	@$(MAKE) bed-build
 	@$(MAKE) unit
+	@$(MAKE) faults-quick
 	@$(MAKE) e2e BED=down SCENARIO=$(CI_SCENARIOS)
 
 ##@ Checks that change nothing, and their mending
@@ -92,6 +96,18 @@ model: ## search the model of the membership protocol: a table of the long searc
 	cargo run --locked -q --profile model -p muster-membership-model -- table
 	$(call say,model: each deliberate bug$(comma) with its counterexample)
 	cargo run --locked -q --profile model -p muster-membership-model -- bugs
+
+.PHONY: faults
+faults: ## a fault at every step: real agents and etcd, no Kubernetes (CASE= ETCD= JOBS=)
+	$(call say,faults: $(or $(CASE),every step with every fault)$(if $(ETCD),$(comma) etcd $(ETCD)))
+	@cargo build --locked -q -p muster-agent -p muster-faults
+	@target/debug/muster-faults run --jobs $(FAULT_JOBS) $(if $(ETCD),--etcd $(ETCD)) $(subst $(comma), ,$(CASE))
+
+.PHONY: faults-quick
+faults-quick: ## some of them: each step's story, each fault
+	$(call say,faults: each story$(comma) each fault)
+	@cargo build --locked -q -p muster-agent -p muster-faults
+	@target/debug/muster-faults run --jobs $(FAULT_JOBS) --quick
 
 .PHONY: e2e
 e2e: ## scenarios on a real Kubernetes (SCENARIO= SUITE= ETCD= JOBS=)

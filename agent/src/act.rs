@@ -161,6 +161,9 @@ impl Agent {
     }
 
     fn start(&mut self, plan: &StartPlan) -> anyhow::Result<()> {
+        if matches!(plan, StartPlan::New { .. }) {
+            self.set_unborn_aside()?;
+        }
         let me = &self.observed.me;
         let mut args = self.config.etcd_flags(&me.peer_url)?;
         let alone = format!("{}={}", me.name, me.peer_url);
@@ -186,6 +189,35 @@ impl Agent {
         self.next_plan += 1;
         let data = self.config.volume.join("data");
         Ok(self.link.send_start(self.next_plan, args, data)?)
+    }
+
+    /// etcd would resume from a log, even one of a start that was cut short before its first write.
+    fn set_unborn_aside(&mut self) -> anyhow::Result<()> {
+        let volume = self
+            .volume
+            .as_mut()
+            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        if !volume.is_unborn()? {
+            return Ok(());
+        }
+        let found = volume.wal_metadata()?;
+        let archiving = Archiving {
+            reason: "unborn".into(),
+            why: "etcd was ended before it had written anything: the founding begins again".into(),
+            at: crate::report::wall_clock(),
+            member_id: found.map(|m| m.node_id),
+            cluster_id: found.map(|m| m.cluster_id),
+            random: rand::random(),
+            discarded_corrupt: self.observed.disk.corrupt_before,
+        };
+        let result = volume.archive_unborn(archiving);
+        if result.is_err() {
+            // Opening it again finishes what was begun.
+            self.volume = None;
+        }
+        result?;
+        tracing::info!("a log without a single commit is set aside");
+        Ok(())
     }
 
     fn archive(&mut self, reason: ArchiveReason, why: &str) -> anyhow::Result<()> {

@@ -339,6 +339,8 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
         cluster: ClusterId(j.cluster_id),
     });
     let (wal, unreadable) = match volume.wal_metadata() {
+        // Nobody was told of what is in it, and etcd cannot go on from there.
+        Ok(Some(_)) if volume.is_unborn().unwrap_or(false) => (None, None),
         Ok(found) => (
             found.map(|m| Identity {
                 member: MemberId(m.node_id),

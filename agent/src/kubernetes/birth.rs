@@ -1,6 +1,7 @@
 //! Reading and writing the birth record.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
@@ -9,6 +10,9 @@ use muster_api::birth::{BirthRecord, Claim, Formed, Phase};
 use muster_membership::{Birth, BirthPhase, ClusterId, Seat};
 
 use super::Kubernetes;
+
+/// How long a write may take. What became of one without an answer is seen by reading again.
+const WRITE: Duration = Duration::from_millis(2_500);
 
 /// The birth record, with the version that was read last: every write is a compare-and-swap on it.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub enum BirthFailure {
     /// The API server did not answer, or refused.
     #[error(transparent)]
     Kube(#[from] kube::Error),
+    /// The API server said nothing for too long; the write may have been carried out.
+    #[error("the API server did not answer in time")]
+    Silent,
     /// What is there is no birth record.
     #[error(transparent)]
     Record(#[from] muster_api::birth::BirthError),
@@ -119,11 +126,8 @@ impl BirthStore {
                 "apiVersion": "v1", "kind": "ConfigMap", "metadata": object.metadata, "data": object.data,
             });
             let name = names.birth_record();
-            self.api
-                .config_maps
-                .patch(&name, &apply, &kube::api::Patch::Apply(body))
-                .await?;
-            return Ok(());
+            let body = kube::api::Patch::Apply(body);
+            return in_time(self.api.config_maps.patch(&name, &apply, &body)).await;
         }
         self.write(|record| match record.phase {
             Phase::Unclaimed => Ok(BirthRecord {
@@ -148,12 +152,16 @@ impl BirthStore {
         object.data = Some(next.to_data());
         object.metadata.managed_fields = None;
         let name = self.api.config.names().birth_record();
-        self.api
-            .config_maps
-            .replace(&name, &PostParams::default(), &object)
-            .await?;
-        Ok(())
+        in_time(self.api.config_maps.replace(&name, &PostParams::default(), &object)).await
     }
+}
+
+/// The agent does nothing else while it writes, so it waits for no answer for long.
+async fn in_time<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<(), BirthFailure> {
+    tokio::time::timeout(WRITE, write)
+        .await
+        .map_err(|_| BirthFailure::Silent)??;
+    Ok(())
 }
 
 fn parse(object: &ConfigMap) -> Result<BirthRecord, BirthFailure> {
@@ -175,3 +183,7 @@ fn seen(record: &BirthRecord) -> Birth {
         abandoned: record.abandoned.map(|id| ClusterId(id.0)),
     }
 }
+
+#[cfg(test)]
+#[path = "birth_tests.rs"]
+mod tests;

@@ -11,6 +11,9 @@ use tokio::sync::watch;
 
 use super::Kubernetes;
 
+/// How long a write may take; the operator waits for what is published.
+const WRITE: Duration = Duration::from_secs(5);
+
 /// What the leader's agent publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LeaderView {
@@ -76,13 +79,19 @@ async fn publish<T: Clone + PartialEq>(
                     "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "status": body(value),
                 });
                 let params = PatchParams::apply(&manager).force();
-                match api.clusters.patch_status(name, &params, &Patch::Apply(patch)).await {
-                    Ok(_) => {
+                let patch = Patch::Apply(patch);
+                let write = api.clusters.patch_status(name, &params, &patch);
+                match tokio::time::timeout(WRITE, write).await {
+                    Ok(Ok(_)) => {
                         sent.clone_from(&next);
                         pause = Duration::from_millis(250);
                     }
-                    Err(error) => {
+                    Ok(Err(error)) => {
                         tracing::debug!(%error, "the status could not be published; it is tried again");
+                        retry = true;
+                    }
+                    Err(_) => {
+                        tracing::debug!("the API server did not answer; the status is published again");
                         retry = true;
                     }
                 }

@@ -62,10 +62,13 @@ pub(super) struct Pending {
     /// The name of the new volume.
     volume: String,
     discarded_corrupt: bool,
+    /// The volume stays who it is: nothing was ever committed in the data.
+    #[serde(default)]
+    unborn: bool,
 }
 
-/// Records what shall happen (step 1), and does it.
-pub(super) fn begin(volume: &mut Volume, archiving: Archiving) -> Result<Option<PathBuf>> {
+/// Records what shall happen (step 1), and does it. Step 4 is left out for `unborn` data.
+pub(super) fn begin(volume: &mut Volume, archiving: Archiving, unborn: bool) -> Result<Option<PathBuf>> {
     // One that an error cut short comes first; with no data left, it was this very one.
     if let Some(finished) = finish(volume)?
         && !exists(&volume.data_dir())?
@@ -83,6 +86,7 @@ pub(super) fn begin(volume: &mut Volume, archiving: Archiving) -> Result<Option<
         line: line(&archiving),
         volume: uuid_v4(archiving.random),
         discarded_corrupt: archiving.discarded_corrupt,
+        unborn,
     };
     volume.update(|identity| identity.archiving = Some(pending))?;
     finish(volume)
@@ -98,6 +102,10 @@ pub(super) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
         move_data(volume, target, &pending.line)?;
     }
     volume.update(|identity| {
+        if pending.unborn {
+            identity.archiving = None;
+            return;
+        }
         let fresh = Identity::new(pending.volume, &identity.pod);
         let old = std::mem::replace(identity, fresh);
         identity.discarded_corrupt = pending.discarded_corrupt;

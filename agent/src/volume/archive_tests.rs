@@ -1,6 +1,8 @@
 use super::*;
 
 const MEMBER: u64 = 0x3d53_2b27_e28a_c091;
+/// Where the fixture's first three records end: checksum, metadata, the snapshot of nothing.
+const LOG_WITHOUT_COMMIT: usize = 80;
 
 /// The volume of a member: joined, with a log.
 fn member(root: &Path) -> Volume {
@@ -88,6 +90,7 @@ fn a_crash_after_any_step_is_finished_by_opening_the_volume() {
             line: line(&removed()),
             volume: uuid_v4([2; 16]),
             discarded_corrupt: false,
+            unborn: false,
         };
         volume.update(|identity| identity.archiving = Some(pending)).unwrap();
         assert!(volume.is_archiving());
@@ -207,4 +210,36 @@ fn a_reason_makes_a_plain_file_name() {
     assert_eq!(slug("../../etc: it's  bad"), "etc-it-s-bad");
     assert_eq!(slug("…"), "data");
     assert_eq!(slug(&"a".repeat(500)).len(), 60);
+}
+
+#[test]
+fn a_founder_whose_log_was_cut_short_stays_who_it_is() {
+    const LOG: &[u8] = include_bytes!("fixtures/etcd-3.5.21-first.wal");
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = reopen(root.path());
+    volume
+        .update(|identity| {
+            identity.claim = Some(crate::volume::Claim {
+                token: "t".to_owned(),
+                cluster_id: 7,
+            });
+        })
+        .unwrap();
+    let wal = root.path().join("data/member/wal");
+    fs::create_dir_all(&wal).unwrap();
+    fs::write(wal.join("0-0.wal"), &LOG[..LOG_WITHOUT_COMMIT]).unwrap();
+    assert!(volume.is_unborn().unwrap());
+    let before = volume.identity().clone();
+    volume.archive_unborn(removed()).unwrap();
+    assert_eq!(*volume.identity(), before);
+    assert!(!root.path().join("data").exists());
+    assert!(!volume.is_unborn().unwrap());
+
+    // With a commit, or once a log was noted, it is a member's data like any other.
+    fs::create_dir_all(&wal).unwrap();
+    fs::write(wal.join("0-0.wal"), LOG).unwrap();
+    assert!(!volume.is_unborn().unwrap());
+    fs::write(wal.join("0-0.wal"), &LOG[..LOG_WITHOUT_COMMIT]).unwrap();
+    volume.update(|identity| identity.wal_seen = true).unwrap();
+    assert!(!volume.is_unborn().unwrap());
 }

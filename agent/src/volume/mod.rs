@@ -176,7 +176,19 @@ impl Volume {
     /// error it may have begun: call it again before etcd starts on this volume (see
     /// [`Volume::is_archiving`]).
     pub fn archive(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
-        archive::begin(self, archiving)
+        archive::begin(self, archiving, false)
+    }
+
+    /// Whether etcd was cut short before its first write on this volume, which founds: its
+    /// log is there, and it can neither serve nor ever tell anybody of it.
+    pub fn is_unborn(&self) -> Result<bool> {
+        let founds = self.identity.claim.is_some() && self.identity.join.is_none() && !self.identity.wal_seen;
+        Ok(founds && wal::is_unborn(&self.data_dir())?)
+    }
+
+    /// Moves such a log out of the way; the volume stays who it is, and may found again.
+    pub fn archive_unborn(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
+        archive::begin(self, archiving, true)
     }
 
     /// Whether an archiving began and could not be finished: etcd must not start now.

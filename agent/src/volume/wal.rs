@@ -12,7 +12,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Result};
@@ -46,7 +46,9 @@ pub enum Malformed {
 /// Enough for both records: they are some 50 bytes together.
 const HEAD: u64 = 4096;
 const TYPE_METADATA: u64 = 1;
+const TYPE_STATE: u64 = 3;
 const TYPE_CRC: u64 = 4;
+const TYPE_SNAPSHOT: u64 = 5;
 
 /// Whether etcd finds a log in the data directory `data`, and resumes: any `*.wal` file.
 pub fn has_wal(data: &Path) -> Result<bool> {
@@ -66,6 +68,53 @@ pub fn read_metadata(data: &Path) -> Result<Option<Metadata>> {
         }
     }
     newest_error.map_or(Ok(None), Err)
+}
+
+/// Whether the log is whole, and yet nothing was ever committed in it: etcd was cut short
+/// between making the log and its first write. Whatever is unclear says no.
+///
+/// For a founder that is a dead end: its membership is in that first write, and an etcd
+/// that resumes without it waits for a leader for ever.
+pub fn is_unborn(data: &Path) -> Result<bool> {
+    let segments = segments(data)?;
+    let [only] = segments.as_slice() else {
+        return Ok(false);
+    };
+    let file = File::open(only).map_err(Error::io("read", only))?;
+    Ok(holds_no_commit(BufReader::new(file)).unwrap_or(false))
+}
+
+/// Reads records until the zeros that etcd allocated in advance, or until one says otherwise.
+fn holds_no_commit(mut log: impl Read) -> io::Result<bool> {
+    loop {
+        let mut length = Vec::new();
+        log.by_ref().take(8).read_to_end(&mut length)?;
+        if length.is_empty() {
+            return Ok(true);
+        }
+        let Ok(length) = length.try_into() else {
+            return Ok(false);
+        };
+        let frame = u64::from_le_bytes(length);
+        if frame == 0 {
+            return Ok(true);
+        }
+        let padding = if frame >> 63 == 1 { frame >> 56 & 0b111 } else { 0 };
+        let size = frame & ((1 << 56) - 1);
+        let mut record = Vec::new();
+        log.by_ref().take(size + padding).read_to_end(&mut record)?;
+        let commits = record
+            .get(..usize::try_from(size).unwrap_or(usize::MAX))
+            .and_then(|record| {
+                let record = Record::parse(record).ok()?;
+                let [_, first, _, third] = Fields::parse(record.data).ok()?.varints;
+                // The commit index of raft's state, the index of a snapshot.
+                Some((record.kind == TYPE_STATE && third > 0) || (record.kind == TYPE_SNAPSHOT && first > 0))
+            });
+        if commits != Some(false) {
+            return Ok(false);
+        }
+    }
 }
 
 /// Reads the identity out of the first bytes of a log segment.

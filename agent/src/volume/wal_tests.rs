@@ -133,3 +133,34 @@ proptest! {
         }
     }
 }
+
+/// The bytes of the first `count` records.
+fn first_records(log: &[u8], count: usize) -> usize {
+    let mut rest = log;
+    for _ in 0..count {
+        take_frame(&mut rest).unwrap();
+    }
+    log.len() - rest.len()
+}
+
+#[test]
+fn a_log_without_a_commit_is_unborn_and_any_other_is_not() {
+    for log in [V35, V36] {
+        // Checksum, metadata, and the snapshot of nothing: what etcd makes the log with.
+        let mut made = log[..first_records(log, 3)].to_vec();
+        assert!(is_unborn(data(&[("0-0.wal", &made)]).path()).unwrap());
+        made.extend([0; 4096]);
+        assert!(is_unborn(data(&[("0-0.wal", &made)]).path()).unwrap());
+        assert!(!is_unborn(data(&[("0-0.wal", log)]).path()).unwrap());
+        assert!(!is_unborn(data(&[("0-0.wal", &made), ("1-9.wal", &made)]).path()).unwrap());
+    }
+    assert!(!is_unborn(data(&[]).path()).unwrap());
+}
+
+#[test]
+fn a_log_that_is_torn_is_not_called_unborn() {
+    // The last two bytes of the third record's frame are padding.
+    for length in first_records(V35, 2) + 1..first_records(V35, 3) - 2 {
+        assert!(!is_unborn(data(&[("0-0.wal", &V35[..length])]).path()).unwrap());
+    }
+}

@@ -1,0 +1,43 @@
+use hyper::{Request, Response};
+use kube::client::Body;
+use muster_api::birth::BirthRecord;
+
+use super::*;
+use crate::config::Config;
+
+fn config() -> Config {
+    Config {
+        cluster: "c".into(),
+        pod: "c-0".into(),
+        namespace: "n".into(),
+        pod_uid: "u".into(),
+        pod_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        etcd_image: String::new(),
+        etcd_options: "[]".into(),
+        domain: "d".into(),
+        volume: "/v".into(),
+        socket: "/s".into(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_given_up() {
+    let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+    let client = kube::Client::new(service, "n");
+    let store = BirthStore::new(Kubernetes::new(client, &config()));
+    let mute = tokio::spawn(async move {
+        let (_, read) = server.next_request().await.unwrap();
+        let object = ConfigMap {
+            data: Some(BirthRecord::unclaimed("", true).to_data()),
+            ..ConfigMap::default()
+        };
+        read.send_response(Response::new(Body::from(serde_json::to_vec(&object).unwrap())));
+        let held = server.next_request().await.unwrap();
+        std::future::pending::<()>().await;
+        drop(held);
+    });
+    store.read().await.unwrap();
+    let claimed = store.claim("t", Seat(0), "v", ClusterId(1)).await;
+    assert!(matches!(claimed, Err(BirthFailure::Silent)), "{claimed:?}");
+    mute.abort();
+}
