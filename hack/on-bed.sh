@@ -30,5 +30,8 @@ trap 'exit 130' INT TERM
 hack/prerequisites.sh
 say "the end-to-end program"
 cargo build --locked -q -p muster-e2e
+# Here and not where it is used: inside the bed there is no way to the modules.
+mkdir -p out
+(cd tests/churn-check && go build -o "$ROOT/out/churn-check" .)
 hack/install.sh
 "$@"

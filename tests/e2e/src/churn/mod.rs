@@ -165,18 +165,7 @@ async fn play(cluster: &Cluster<'_>, schedule: &Schedule, start: Instant, faults
 
 /// Has the history judged by tests/churn-check.
 async fn check(cx: &Ctx, folder: &Path) -> Result<()> {
-    let source = cx.world.bed.root().join("tests/churn-check");
     let program = cx.world.bed.root().join("out/churn-check");
-    let built = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(&source)
-        .status();
-    anyhow::ensure!(
-        built.await.context("go build")?.success(),
-        "tests/churn-check could not be built"
-    );
     let output = Command::new(&program)
         .arg(folder)
         .output()
