@@ -43,13 +43,36 @@ pub(crate) enum Suite {
     Hard,
     /// Both.
     All,
+    /// What `make test` runs: the main ones, and of the hard ones a choice that takes a few minutes.
+    Ci,
 }
+
+/// The hard scenarios that `make test` runs too.
+const CI: [&str; 9] = [
+    "crash-while-joining",
+    "learner-dies",
+    "leader-leaves",
+    "hook-killed",
+    "founder-loses-volume",
+    "empty-volume-isolated",
+    "corrupt-minority",
+    "quorum-lost",
+    "isolated-leader-goes",
+];
 
 impl Suite {
     fn scenarios(self) -> impl Iterator<Item = &'static Scenario> {
         let main = if self == Self::Hard { &[] } else { scenarios::MAIN };
         let hard = if self == Self::Main { &[] } else { scenarios::HARD };
-        main.iter().chain(hard).copied().flatten()
+        let chosen = move |scenario: &&Scenario| {
+            let is_main = scenarios::MAIN
+                .iter()
+                .copied()
+                .flatten()
+                .any(|it| it.name == scenario.name);
+            self != Self::Ci || is_main || CI.contains(&scenario.name)
+        };
+        main.iter().chain(hard).copied().flatten().filter(chosen)
     }
 }
 
@@ -232,4 +255,17 @@ fn print_summary(outcomes: &[Outcome]) -> bool {
     println!();
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     failed == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_make_test_chooses_exists() {
+        let hard: Vec<_> = Suite::Hard.scenarios().map(|scenario| scenario.name).collect();
+        assert!(CI.iter().all(|name| hard.contains(name)), "{hard:?}");
+        let chosen = Suite::Ci.scenarios().count();
+        assert_eq!(chosen, Suite::Main.scenarios().count() + CI.len());
+    }
 }
