@@ -14,6 +14,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::birth::key;
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::OPERATOR_MANAGER;
+use muster_api::workload::SHRINK;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -101,10 +102,31 @@ impl Target<'_> {
                 written: false,
             }),
             SetWrite::Apply(set) => Ok(Applied {
-                set: self.server_side_apply(&*set).await?,
+                set: self.apply_set(&set).await?,
                 written: true,
             }),
         }
+    }
+
+    /// Applies the StatefulSet, and withdraws a shrink that is not wanted. Applying removes only what the
+    /// operator itself has applied, and seats leave whoever announced it.
+    async fn apply_set(&self, wanted: &StatefulSet) -> Result<StatefulSet, Error> {
+        let set = self.server_side_apply(wanted).await?;
+        if wanted.annotations().contains_key(SHRINK) || !set.annotations().contains_key(SHRINK) {
+            return Ok(set);
+        }
+        let patch = json!({
+            "metadata": { "resourceVersion": set.resource_version(), "annotations": { SHRINK: null } },
+        });
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), self.namespace);
+        let what = format!("withdraw the shrink of StatefulSet {}", set.name_any());
+        let parameters = PatchParams {
+            field_manager: Some(OPERATOR_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        sets.patch(&set.name_any(), &parameters, &Patch::Merge(patch))
+            .map_err(Error::writing(what))
+            .await
     }
 
     /// Gives the EtcdCluster the size that somebody gave its StatefulSet.
