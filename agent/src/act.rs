@@ -210,13 +210,17 @@ impl Agent {
             random: rand::random(),
             discarded_corrupt: self.observed.disk.corrupt_before,
         };
-        let result = volume.archive_unborn(archiving);
-        if result.is_err() {
-            // Opening it again finishes what was begun.
-            self.volume = None;
+        match volume.archive_unborn(archiving) {
+            Ok(_) => tracing::info!("a log without a single commit is set aside"),
+            Err(error) => {
+                // Opening it again finishes what was begun.
+                self.volume = None;
+                return Err(error.into());
+            }
         }
-        result?;
-        tracing::info!("a log without a single commit is set aside");
+        if let Err(error) = volume.prune_unborn() {
+            tracing::warn!(%error, "older logs without a commit could not be deleted");
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use muster_api::names::PEER_PORT;
+use muster_api::names::{METRICS_PORT, PEER_PORT};
 use muster_membership::limits::FRESH;
 use muster_membership::{
     ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Peer, Reading, Seat, Time, Workload,
@@ -14,7 +14,7 @@ use muster_membership::{
 };
 
 use crate::agent::{Agent, client_url};
-use crate::etcd::stored_list;
+use crate::etcd::{has_no_leader, stored_list};
 use crate::kubernetes::Address;
 use crate::launcher::protocol::{Exit, Lock};
 use crate::launcher::server::Phase;
@@ -224,14 +224,20 @@ impl Agent {
         };
     }
 
-    /// An etcd that serves its peers, but no clients, has found no leader since it started.
+    /// What an etcd tells that serves no clients: it catches up, or has found no leader since it started.
     async fn look_at_stored_list(&mut self, at: Time) {
-        let host = self.local_host(PEER_PORT);
-        match stored_list(&host, &self.names, PEER).await {
-            Ok(list) => {
-                self.observed.local_list = Some(list);
+        match has_no_leader(&self.local_host(METRICS_PORT), PEER).await {
+            Ok(true) => {
                 self.observed.leaderless_since.get_or_insert(at);
             }
+            Ok(false) => self.observed.leaderless_since = None,
+            Err(error) => tracing::trace!(%error, "whether etcd knows a leader is not known"),
+        }
+        if self.observed.leaderless_since.is_none() {
+            return;
+        }
+        match stored_list(&self.local_host(PEER_PORT), &self.names, PEER).await {
+            Ok(list) => self.observed.local_list = Some(list),
             Err(error) => tracing::trace!(%error, "no stored list"),
         }
     }

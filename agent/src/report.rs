@@ -16,6 +16,7 @@ use crate::kubernetes::Address;
 pub async fn fetch(address: &Address, within: Duration) -> anyhow::Result<AgentReport> {
     let host = format!("{}:{AGENT_PORT}", address.host);
     let answer = get(&host, "/status", within).await?;
+    anyhow::ensure!(answer.status() == 200, "{host}: {}", answer.status());
     let report: StatusReport = serde_json::from_slice(answer.body())?;
     Ok(AgentReport {
         has_data: report.has_data || report.member_id.is_some(),

@@ -183,7 +183,8 @@ impl Agent {
             pod: self.config.pod.clone(),
             pod_uid: self.config.pod_uid.clone(),
             volume: self.observed.me.volume.clone(),
-            has_data: self.observed.disk.wal.is_some() || self.has_claimed(),
+            // What cannot be read is not known to be empty.
+            has_data: self.observed.disk.wal.is_some() || self.has_claimed() || self.observed.disk.unreadable.is_some(),
             member_id,
             cluster_id: identity.map(|id| HexId(id.cluster.0)),
             phase: seat_phase(phase),

@@ -143,7 +143,10 @@ fn nobody_has_data(o: &Observed, wanted: Wanted, attested: bool, now: Time) -> R
     if attested {
         return Ok(());
     }
-    for seat in wanted.seats().filter(|seat| *seat != o.me.seat) {
+    // Pods of seats that are not wanted too, as long as they are there: out of reach is not empty.
+    let others = wanted.seats().filter(|seat| *seat != o.me.seat);
+    let asked: std::collections::BTreeSet<_> = others.chain(peers.keys().copied()).collect();
+    for seat in asked {
         if peers.get(&seat).and_then(|peer| peer.agent.fresh(now)).is_none() {
             return Err(format!("{seat} has not reported that its volume is empty"));
         }

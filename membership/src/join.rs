@@ -204,6 +204,6 @@ fn every_volume_is_empty(o: &Observed, wanted: Wanted, now: Time) -> bool {
     peers.values().all(|peer| peer.etcd.fresh(now).is_none())
         && peers
             .values()
-            .all(|peer| peer.agent.fresh(now).is_none_or(|report| !report.has_data))
+            .all(|peer| peer.agent.fresh(now).is_some_and(|report| !report.has_data))
         && wanted.seats().filter(|seat| *seat != o.me.seat).all(empty)
 }

@@ -329,6 +329,9 @@ impl Evidence<'_> {
         let (lost, others): (Vec<&Seat>, Vec<&Seat>) = self.alive().partition(|seat| seat.quorum == Quorum::Lost);
         let names: Vec<&str> = lost.iter().map(|seat| seat.name.as_str()).collect();
         let voters = lost.iter().map(|seat| seat.voters).max().unwrap_or(0);
+        // The sentence of one that is left has the command that fits how it stands.
+        let first = lost.iter().min_by_key(|seat| seat.phase != SeatPhase::Voter);
+        let own: String = first.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
         let said: String = others.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
         if self.plan.step == Step::Rescue {
             return format!("{}{said}", self.plan.why);
@@ -336,11 +339,10 @@ impl Evidence<'_> {
         let namespace = self.cluster.namespace.iter().map(|name| format!(" --namespace {name}"));
         let kubectl = format!("kubectl{}", namespace.collect::<String>());
         format!(
-            "{} of {voters} voters answer without a quorum: {}. It is back as soon as enough of the others are: {kubectl} get pods --selector {}. If their volumes are gone for good, save the data before anything else: {kubectl} exec {} -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db.{said}",
+            "{} of {voters} voters answer without a quorum: {}. It is back as soon as enough of the others are: {kubectl} get pods --selector {}.{own}{said}",
             lost.len(),
             names.join(", "),
             self.names().selector_text(),
-            names.first().unwrap_or(&"NAME-0"),
         )
     }
 

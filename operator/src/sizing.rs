@@ -258,9 +258,13 @@ impl Sizing<'_> {
     /// cannot be a quorum of them, and how many pods can.
     fn stranded(&self) -> Option<(u32, u32)> {
         let replicas = self.set.replicas;
-        let lost = self
-            .situation
-            .seats
+        let seats = &self.situation.seats;
+        // A member that is cut off from the others may take what it knows for what there is.
+        let served = |(seat, view): (&u32, &SeatView)| view.quorum == Quorum::Ok && self.situation.ready.contains(seat);
+        if seats.iter().any(served) {
+            return None;
+        }
+        let lost = seats
             .iter()
             .filter(|(seat, view)| **seat < replicas && view.quorum == Quorum::Lost);
         let voters = lost.map(|(_, view)| view.voters).max()?;

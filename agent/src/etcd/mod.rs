@@ -10,7 +10,7 @@ use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
-pub use stored::stored_list;
+pub use stored::{has_no_leader, stored_list};
 
 /// How long a read may take.
 const READ: Duration = Duration::from_millis(2_000);

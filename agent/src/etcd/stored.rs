@@ -33,6 +33,7 @@ struct Entry {
 /// No answer, or not a list.
 pub async fn stored_list(host: &str, names: &Names, within: Duration) -> anyhow::Result<MemberList> {
     let answer = get(host, "/members", within).await?;
+    anyhow::ensure!(answer.status() == 200, "{host}: {}", answer.status());
     let cluster = answer
         .headers()
         .get("x-etcd-cluster-id")
@@ -42,6 +43,16 @@ pub async fn stored_list(host: &str, names: &Names, within: Duration) -> anyhow:
         cluster: ClusterId(cluster),
         members: read(answer.body(), names)?,
     })
+}
+
+/// Whether the etcd with this metrics address (with its port) runs and knows no leader. It says so from
+/// early on, while it serves no clients (etcd `etcdhttp/health.go`); one that replays its log says nothing.
+///
+/// # Errors
+/// No answer.
+pub async fn has_no_leader(host: &str, within: Duration) -> anyhow::Result<bool> {
+    let answer = get(host, "/health", within).await?;
+    Ok(String::from_utf8_lossy(answer.body()).contains("RAFT NO LEADER"))
 }
 
 fn read(

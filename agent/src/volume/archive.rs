@@ -129,6 +129,22 @@ fn move_data(volume: &Volume, target: &Path, line: &str) -> Result<()> {
     sync_dir(&volume.root)
 }
 
+/// Deletes all but the newest archive of a log that was never written to. None of them holds anything that
+/// was ever acknowledged, and a start that fails early again and again would fill the disk with them.
+pub(super) fn prune_unborn(root: &Path) -> Result<()> {
+    let mut all = list(root)?;
+    all.retain(|archive| archive.name.ends_with("-unborn"));
+    all.pop();
+    let mut pruned = Pruned {
+        deleted: Vec::new(),
+        kept: Vec::new(),
+    };
+    for archive in all {
+        delete(root, archive.name, &mut pruned)?;
+    }
+    Ok(())
+}
+
 /// Deletes archives, oldest first: all but `keep`, or all while the disk is nearly full.
 pub(super) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pruned> {
     let mut all = list(root)?;

@@ -235,6 +235,20 @@ fn a_founder_whose_log_was_cut_short_stays_who_it_is() {
     assert!(!root.path().join("data").exists());
     assert!(!volume.is_unborn().unwrap());
 
+    // Start after start may fail so early: one such log is kept, and no other archive is touched.
+    for _ in 0..3 {
+        fs::create_dir_all(&wal).unwrap();
+        fs::write(wal.join("0-0.wal"), &LOG[..LOG_WITHOUT_COMMIT]).unwrap();
+        let unborn = Archiving {
+            reason: "unborn".to_owned(),
+            ..removed()
+        };
+        volume.archive_unborn(unborn).unwrap();
+    }
+    volume.prune_unborn().unwrap();
+    let left = list(root.path()).unwrap().into_iter().map(|archive| archive.name);
+    assert_eq!(left.collect::<Vec<_>>(), ["1-removed-member", "4-unborn"]);
+
     // With a commit, or once a log was noted, it is a member's data like any other.
     fs::create_dir_all(&wal).unwrap();
     fs::write(wal.join("0-0.wal"), LOG).unwrap();

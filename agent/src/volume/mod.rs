@@ -196,6 +196,11 @@ impl Volume {
         self.identity.archiving.is_some()
     }
 
+    /// Deletes all but the newest archive of a log that was never written to.
+    pub fn prune_unborn(&self) -> Result<()> {
+        archive::prune_unborn(&self.root)
+    }
+
     /// Deletes archives, but for the newest `keep`.
     ///
     /// For when this volume's member is a voter. Of the disk less than `min_free_percent`

@@ -161,6 +161,7 @@ fn a_lost_quorum_comes_with_the_next_command() {
     let mut case = at_rest(3);
     case.cluster.namespace = Some("ns".into());
     case.status.seats[0].quorum = Quorum::Lost;
+    case.status.seats[0].why = "save its data so and so".into();
     for seat in [1, 2] {
         case.status.seats[seat].quorum = Quorum::Unknown;
         case.status.seats[seat].phase = SeatPhase::Waiting;
@@ -171,8 +172,7 @@ fn a_lost_quorum_comes_with_the_next_command() {
         message(&case),
         "1 of 3 voters answer without a quorum: db-0. It is back as soon as enough of the others are: \
          kubectl --namespace ns get pods --selector app.kubernetes.io/instance=db,app.kubernetes.io/name=etcd. \
-         If their volumes are gone for good, save the data before anything else: \
-         kubectl --namespace ns exec db-0 -c etcd -- etcdctl snapshot save /var/lib/etcd/rescue.db. \
+         db-0 (Voter): save its data so and so. \
          db-1 (Waiting): its volume is empty. db-2 (Waiting): its volume is empty."
     );
     case.plan.step = Step::Rescue;
