@@ -73,11 +73,12 @@ fn damage_log(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "wal"))
         .min()
         .context("no log")?;
+    // With the process goes the way to its files.
+    let mut file = OpenOptions::new().write(true).open(&log)?;
     process.signal(Signal::KILL)?;
     cluster
         .cx
         .step(format!("the log of {} is overwritten", cluster.seat(seat)));
-    let mut file = OpenOptions::new().write(true).open(&log)?;
     file.seek(SeekFrom::Start(1024))?;
     file.write_all(&[0xa5; 64])?;
     Ok(())
