@@ -57,7 +57,7 @@ stage() {
 	context=$out/context-$part
 	rm -rf "$context"
 	mkdir -p "$context"
-	cp "target/$target/release/muster-$part" "$context/"
+	cp "${CARGO_TARGET_DIR:-target}/$target/release/muster-$part" "$context/"
 	if readelf --program-headers "$context/muster-$part" | grep -q INTERP; then
 		fail "muster-$part is not static"
 	fi
