@@ -118,7 +118,7 @@ fn busy(why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
 }
 
 /// Due: a member of an unwanted seat, or a learner. A learner that is of no seat is a person's business.
-fn something_is_due(o: &Observed) -> bool {
+pub(crate) fn something_is_due(o: &Observed) -> bool {
     let (Some(Workload::Wants(wanted)), Some(list)) = (o.hint, &o.local_list) else {
         return false;
     };

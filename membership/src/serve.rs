@@ -122,6 +122,13 @@ fn birth_record(o: &Observed, status: &EtcdStatus, leads: bool, m: &mut Memory, 
     }
     let cluster = status.identity.cluster;
     match o.birth.check(now) {
+        // With what housekeeping needs: read in turns, one would be stale when the other is there, without end.
+        Freshness::Stale if housekeeping::something_is_due(o) => Some(Draft::look([
+            Need::Birth,
+            Need::Workload,
+            Need::Peers,
+            Need::List(Some(cluster)),
+        ])),
         Freshness::Stale => Some(Draft::look([Need::Birth])),
         // The record is for others; this seat's own work goes on.
         Freshness::Failed => None,
