@@ -4,7 +4,7 @@ use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Re
 
 use crate::agent::{Agent, new_token};
 use crate::etcd::Failure;
-use crate::volume::{Archiving, Claim, JoinRecord, Tombstone};
+use crate::volume::{Archiving, Claim, JoinRecord, Tombstone, Volume};
 
 /// How many archives stay, and below how many per cent of free disk the newest goes too.
 const KEEP: usize = 1;
@@ -123,11 +123,7 @@ impl Agent {
             Action::NoteWal => self.update_volume(|id| id.wal_seen = true),
             Action::Archive(reason) => self.archive(*reason, why),
             Action::PruneArchives => {
-                let volume = self
-                    .volume
-                    .as_ref()
-                    .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
-                volume.prune(KEEP, MIN_FREE)?;
+                opened(&mut self.volume)?.prune(KEEP, MIN_FREE)?;
                 Ok(())
             }
             Action::ReleaseHook { left } => {
@@ -193,10 +189,7 @@ impl Agent {
 
     /// etcd would resume from a log, even one of a start that was cut short before its first write.
     fn set_unborn_aside(&mut self) -> anyhow::Result<()> {
-        let volume = self
-            .volume
-            .as_mut()
-            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        let volume = opened(&mut self.volume)?;
         if !volume.is_unborn()? {
             return Ok(());
         }
@@ -226,10 +219,7 @@ impl Agent {
 
     fn archive(&mut self, reason: ArchiveReason, why: &str) -> anyhow::Result<()> {
         let wal = self.observed.disk.wal.or(self.observed.disk.join);
-        let volume = self
-            .volume
-            .as_mut()
-            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        let volume = opened(&mut self.volume)?;
         let archiving = Archiving {
             reason: reason.to_string(),
             why: why.to_owned(),
@@ -249,10 +239,11 @@ impl Agent {
     }
 
     pub(crate) fn update_volume(&mut self, change: impl FnOnce(&mut crate::volume::Identity)) -> anyhow::Result<()> {
-        let volume = self
-            .volume
-            .as_mut()
-            .ok_or_else(|| anyhow::anyhow!("the volume is not open"))?;
+        let volume = opened(&mut self.volume)?;
         Ok(volume.update(change)?)
     }
+}
+
+fn opened(volume: &mut Option<Volume>) -> anyhow::Result<&mut Volume> {
+    volume.as_mut().ok_or_else(|| anyhow::anyhow!("the volume is not open"))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use muster_api::names::{CLIENT_PORT, Names};
 use muster_api::status_report::StatusReport;
-use muster_membership::{Action, Disk, Launcher, Me, Memory, Observed, Reading, Seat, Time, Workload};
+use muster_membership::{Action, Me, Memory, Observed, Seat, Time, Workload};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -79,25 +79,7 @@ impl Agent {
             events,
             chronicle: Chronicle::default(),
             report,
-            observed: Observed {
-                me,
-                hook_waits: false,
-                disk: Disk::default(),
-                launcher: Launcher::Absent,
-                workload: Reading::default(),
-                hint: None,
-                replicas: None,
-                birth: Reading::default(),
-                status_cluster: Reading::default(),
-                endpoint: Reading::default(),
-                peers: Reading::default(),
-                local: Reading::default(),
-                leaderless_since: None,
-                local_list: None,
-                list: Reading::default(),
-                refusal: None,
-                token: new_token(&config),
-            },
+            observed: Observed::nothing_yet(me, new_token(&config)),
             memory: Memory::default(),
             addresses: None,
             hooks: Vec::new(),

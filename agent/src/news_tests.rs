@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use muster_membership::{
-    ClusterId, Disk, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Reading, Wanted, Workload,
-};
+use muster_membership::{ClusterId, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Reading, Wanted, Workload};
 
 use super::*;
 
@@ -30,35 +28,22 @@ fn seen() -> Observed {
         learner: false,
         applied: 5,
     };
+    let me = Me {
+        seat: Seat(0),
+        name: "c-0".into(),
+        peer_url: String::new(),
+        volume: "v".into(),
+    };
+    let list = MemberList {
+        cluster: CLUSTER,
+        members,
+    };
     Observed {
-        me: Me {
-            seat: Seat(0),
-            name: "c-0".into(),
-            peer_url: String::new(),
-            volume: "v".into(),
-        },
-        hook_waits: false,
-        disk: Disk::default(),
         launcher: Launcher::Running,
         workload: Reading::saw(Time(0), Workload::Wants(Wanted(3))),
-        hint: None,
-        replicas: None,
-        birth: Reading::default(),
-        status_cluster: Reading::default(),
-        endpoint: Reading::default(),
-        peers: Reading::default(),
         local: Reading::saw(Time(0), own),
-        leaderless_since: None,
-        local_list: None,
-        list: Reading::saw(
-            Time(0),
-            MemberList {
-                cluster: CLUSTER,
-                members,
-            },
-        ),
-        refusal: None,
-        token: String::new(),
+        list: Reading::saw(Time(0), list),
+        ..Observed::nothing_yet(me, String::new())
     }
 }
 

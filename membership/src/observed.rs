@@ -351,6 +351,30 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What is known before anything was looked at.
+    #[must_use]
+    pub fn nothing_yet(me: Me, token: String) -> Self {
+        Self {
+            me,
+            hook_waits: false,
+            disk: Disk::default(),
+            launcher: Launcher::Absent,
+            workload: Reading::default(),
+            hint: None,
+            replicas: None,
+            birth: Reading::default(),
+            status_cluster: Reading::default(),
+            endpoint: Reading::default(),
+            peers: Reading::default(),
+            local: Reading::default(),
+            leaderless_since: None,
+            local_list: None,
+            list: Reading::default(),
+            refusal: None,
+            token,
+        }
+    }
+
     /// The members of `cluster` that answer right now, and those of them that follow the leader that
     /// most of them follow.
     #[must_use]

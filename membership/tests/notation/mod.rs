@@ -170,30 +170,13 @@ impl Scene {
 }
 
 fn unknown(seat: u32) -> Observed {
-    Observed {
-        me: Me {
-            seat: Seat(seat),
-            name: format!("c-{seat}"),
-            peer_url: url(Some(Seat(seat)), 0),
-            volume: format!("v{seat}"),
-        },
-        hook_waits: false,
-        disk: Disk::default(),
-        launcher: Launcher::Absent,
-        workload: Reading::default(),
-        hint: None,
-        replicas: None,
-        birth: Reading::default(),
-        status_cluster: Reading::default(),
-        endpoint: Reading::default(),
-        peers: Reading::default(),
-        local: Reading::default(),
-        leaderless_since: None,
-        local_list: None,
-        list: Reading::default(),
-        refusal: None,
-        token: "t".into(),
-    }
+    let me = Me {
+        seat: Seat(seat),
+        name: format!("c-{seat}"),
+        peer_url: url(Some(Seat(seat)), 0),
+        volume: format!("v{seat}"),
+    };
+    Observed::nothing_yet(me, "t".into())
 }
 
 fn url(seat: Option<Seat>, member: u64) -> String {
