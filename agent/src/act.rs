@@ -145,15 +145,20 @@ impl Agent {
     }
 
     /// Where changes of membership go: the leader, who decides them and answers at once.
-    fn change_endpoint(&self) -> anyhow::Result<(ClusterId, String)> {
+    fn change_endpoint(&mut self) -> anyhow::Result<(ClusterId, String)> {
         let cluster = match &self.observed.list.seen {
             Some((_, list)) => list.cluster,
             None => anyhow::bail!("the members are not known"),
         };
         let leader: Option<MemberId> = self.leader_of(cluster);
         let url = leader.and_then(|leader| self.url_of(leader));
-        url.map(|url| (cluster, url))
-            .ok_or_else(|| anyhow::anyhow!("the leader does not answer"))
+        let Some(url) = url else {
+            // It is asked who leads, and then not at once again.
+            self.observed.peers = Reading::default();
+            self.observed.refusal = Some("the leader does not answer".into());
+            anyhow::bail!("the leader does not answer");
+        };
+        Ok((cluster, url))
     }
 
     fn start(&mut self, plan: &StartPlan) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Looking: own volume, launcher and etcd every time, the rest when the core needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use muster_api::names::{METRICS_PORT, PEER_PORT};
 use muster_membership::limits::FRESH;
 use muster_membership::{
-    ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Peer, Reading, Seat, Time, Workload,
+    ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Observed, Peer, Reading, Seat, Time, Workload,
     ids::founding_member_id,
 };
 
@@ -25,6 +25,9 @@ use crate::volume::{LastGood, Volume};
 const PEER: Duration = Duration::from_millis(1_000);
 /// How long the API server may take to answer.
 const API: Duration = Duration::from_millis(2_500);
+
+/// What a read takes on a machine that is not busy, and more: a slower one is told of.
+const SLOW: Duration = Duration::from_millis(200);
 
 /// What etcd writes when it cannot open its data (etcd `server/storage`, `wal`, `snap`, bbolt).
 const CORRUPTION: [&str; 12] = [
@@ -55,7 +58,8 @@ impl Agent {
     pub(crate) async fn observe(&mut self, needs: &BTreeSet<Need>) {
         self.look_at_volume();
         self.look_at_launcher();
-        self.observed.hint = *self.hint.borrow_and_update();
+        let hint = *self.hint.borrow_and_update();
+        note_hint(&mut self.observed, hint);
         self.observed.replicas = self.workload.replicas();
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
@@ -66,19 +70,18 @@ impl Agent {
         });
         let peers = needs.contains(&Need::Peers);
         let stale = self.addresses.as_ref().is_none_or(|(read, _)| at.since(*read) > FRESH);
-        let (workload, birth, status, slices, ()) = {
+        let (workload, birth, status, slices) = {
             let wants = |need| needs.contains(&need);
             let (reader, store, api) = (self.workload.clone(), &self.birth, self.api.clone());
             tokio::join!(
-                given(wants(Need::Workload), reader.read()),
-                given(wants(Need::Birth), store.read()),
+                given("StatefulSet", wants(Need::Workload), reader.read()),
+                given("birth record", wants(Need::Birth), store.read()),
                 // The StatefulSet says whether there is an EtcdCluster at all.
-                given(wants(Need::StatusCluster), async {
+                given("EtcdCluster", wants(Need::StatusCluster), async {
                     reader.read().await?;
                     reader.status_cluster().await
                 }),
-                given(peers || (list.is_some() && stale), api.read_slices()),
-                async {}
+                given("EndpointSlices", peers || (list.is_some() && stale), api.read_slices()),
             )
         };
         settle(&mut self.observed.workload, at, workload);
@@ -158,7 +161,7 @@ impl Agent {
         let addresses = self.known_addresses();
         let local = self.local_url();
         let (etcd, names) = (&self.etcd, &self.names);
-        let own = given(running, async {
+        let own = given("own etcd", running, async {
             let status = etcd.status(&local, PEER).await?;
             let members = if status.0.learner {
                 None
@@ -173,7 +176,10 @@ impl Agent {
             }
             let asked = addresses.iter().map(|(seat, address)| async move {
                 let url = client_url(address);
-                let (status, report) = tokio::join!(etcd.status(&url, PEER), report::fetch(address, PEER));
+                let (status, report) = tokio::join!(
+                    watched("a peer's etcd", etcd.status(&url, PEER)),
+                    watched("a peer's agent", report::fetch(address, PEER))
+                );
                 let mut peer = Peer {
                     terminating: address.terminating,
                     ..Peer::default()
@@ -192,7 +198,8 @@ impl Agent {
             }
             Some(fenced(urls.iter().map(|url| etcd.fenced_list(url, names)).collect(), expected).await)
         };
-        let (own, others, members) = tokio::join!(own, others, members);
+        let (own, others, members) =
+            tokio::join!(own, watched("the other seats", others), watched("member list", members));
         match own {
             Some(Ok(((status, version), members))) => {
                 self.version = version;
@@ -302,6 +309,14 @@ impl Agent {
     }
 }
 
+/// Notes what the watch tells. What was read before it told of a change is old, however fresh.
+fn note_hint(observed: &mut Observed, hint: Option<Workload>) {
+    if observed.hint != hint {
+        observed.hint = hint;
+        observed.workload = Reading::default();
+    }
+}
+
 /// The first fenced list of the expected cluster, or else of any.
 async fn fenced<F>(asked: FuturesUnordered<F>, expected: Option<ClusterId>) -> Option<MemberList>
 where
@@ -319,22 +334,34 @@ where
     other
 }
 
-/// Runs `read` if it is needed, within the API server's deadline.
+/// Runs `read` of `what` if it is needed, within the API server's deadline.
 async fn given<T, E: std::fmt::Display>(
+    what: &'static str,
     needed: bool,
     read: impl Future<Output = Result<T, E>>,
 ) -> Option<Result<T, ()>> {
     if !needed {
         return None;
     }
-    Some(match tokio::time::timeout(API, read).await {
+    Some(match watched(what, tokio::time::timeout(API, read)).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a read failed");
+            tracing::debug!(what, %error, "a read failed");
             Err(())
         }
         Err(_) => Err(()),
     })
+}
+
+/// Tells of a slow read.
+async fn watched<T>(what: &'static str, read: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let answer = read.await;
+    let took = begun.elapsed();
+    if took > SLOW {
+        tracing::debug!(what, ?took, "a slow read");
+    }
+    answer
 }
 
 fn settle<T>(reading: &mut Reading<T>, at: Time, answer: Option<Result<T, ()>>) {
@@ -353,15 +380,20 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
         cluster: ClusterId(j.cluster_id),
     });
     let (wal, unreadable) = match volume.wal_metadata() {
-        // Nobody was told of what is in it, and etcd cannot go on from there.
-        Ok(Some(_)) if volume.is_unborn().unwrap_or(false) => (None, None),
-        Ok(found) => (
-            found.map(|m| Identity {
-                member: MemberId(m.node_id),
-                cluster: ClusterId(m.cluster_id),
-            }),
-            None,
-        ),
+        Ok(Some(found)) => match volume.is_unborn() {
+            // Nobody was told of what is in it, and etcd cannot go on from there.
+            Ok(true) => (None, None),
+            Ok(false) => {
+                let found = Identity {
+                    member: MemberId(found.node_id),
+                    cluster: ClusterId(found.cluster_id),
+                };
+                (Some(found), None)
+            }
+            // A start from it might wait for ever.
+            Err(error) => (None, Some(error.to_string())),
+        },
+        Ok(None) => (None, None),
         // A log whose head is damaged is for etcd to judge; who it belongs to is noted beside it.
         Err(error) => {
             let founded = identity.claim.as_ref().map(|claim| Identity {
@@ -391,7 +423,27 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
 
 #[cfg(test)]
 mod tests {
-    use super::tells_of_corruption;
+    use muster_membership::{Me, Observed, Reading, Seat, Time, Wanted, Workload};
+
+    use super::{note_hint, tells_of_corruption};
+
+    #[test]
+    fn a_change_that_the_watch_tells_makes_the_last_read_old() {
+        let me = Me {
+            seat: Seat(4),
+            name: "c-4".into(),
+            peer_url: "http://c-4.c-peer:2380".into(),
+            volume: String::new(),
+        };
+        let mut observed = Observed::nothing_yet(me, String::new());
+        let five = Workload::Wants(Wanted(5));
+        observed.hint = Some(five);
+        observed.workload = Reading::saw(Time(10), five);
+        note_hint(&mut observed, Some(five));
+        assert_eq!(observed.workload.fresh(Time(20)), Some(&five));
+        note_hint(&mut observed, Some(Workload::Wants(Wanted(3))));
+        assert_eq!(observed.workload, Reading::default());
+    }
 
     /// As etcd 3.5.21 wrote them.
     #[test]

@@ -60,6 +60,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         agent.tell(&decision, &mut told, &publisher, now);
         agent.tell_news(&decision, now);
         agent.carry_out(&decision).await;
+        tracing::trace!(phase = ?decision.phase, needs = ?decision.needs, hint = ?agent.observed.hint, "turn");
         needs = decision.needs;
         let wait = agent.until(decision.next_check);
         events.wait(wait, &mut server.leaves, &mut agent.hooks).await;

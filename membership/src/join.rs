@@ -136,14 +136,22 @@ fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
         )
         .reading([again]);
     }
+    // The leader is asked, and the other members know who that is.
+    if o.peers.check(now) == Freshness::Stale {
+        return Draft::look([Need::Birth, Need::Workload, Need::Peers, again]);
+    }
     let why = match &o.refusal {
         Some(refusal) => format!("asking to join as a learner; etcd refused so far: {refusal}"),
         None => "asking to join as a learner".into(),
     };
-    let after = if o.refusal.is_some() { REFUSED } else { 0 };
     Draft::act(Phase::Joining, why, [Action::AddLearner])
-        .within(after)
+        .within(pace(o))
         .reading([again])
+}
+
+/// How soon to go on after a step: at once, or after a pause if the last one was refused.
+fn pace(o: &Observed) -> u64 {
+    if o.refusal.is_some() { REFUSED } else { 0 }
 }
 
 /// The seat's earlier member, whose volume is gone, makes way: its ID must never be used by an empty
@@ -167,7 +175,7 @@ fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, no
             format!("the volume of this seat's member {old} is gone: that member is removed first"),
             [Action::Remove { member: old }],
         )
-        .within(0)
+        .within(pace(o))
         .reading(again),
         Err(why) => wait(
             format!("this seat's member {old} has lost its volume and cannot be removed yet: {why}"),

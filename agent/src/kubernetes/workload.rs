@@ -96,7 +96,9 @@ impl WorkloadReader {
                 Ok(Event::Apply(set) | Event::InitApply(set)) => {
                     pause = std::time::Duration::from_millis(200);
                     self.note(&set);
-                    hint.send_if_modified(|known| known.replace(wants(&set)) != Some(wants(&set)));
+                    let next = wants(&set);
+                    tracing::trace!(?next, version = set.resource_version(), "the watch tells");
+                    hint.send_if_modified(|known| known.replace(next) != Some(next));
                 }
                 Ok(Event::Delete(_)) => {
                     hint.send_replace(Some(Workload::Missing));

@@ -71,7 +71,7 @@ pub fn read_metadata(data: &Path) -> Result<Option<Metadata>> {
 }
 
 /// Whether the log is whole, and yet nothing was ever committed in it: etcd was cut short
-/// between making the log and its first write. Whatever is unclear says no.
+/// between making the log and its first write. Content that is unclear says no.
 ///
 /// For a founder that is a dead end: its membership is in that first write, and an etcd
 /// that resumes without it waits for a leader for ever.
@@ -81,7 +81,7 @@ pub fn is_unborn(data: &Path) -> Result<bool> {
         return Ok(false);
     };
     let file = File::open(only).map_err(Error::io("read", only))?;
-    Ok(holds_no_commit(BufReader::new(file)).unwrap_or(false))
+    holds_no_commit(BufReader::new(file)).map_err(Error::io("read", only))
 }
 
 /// Reads records until the zeros that etcd allocated in advance, or until one says otherwise.
