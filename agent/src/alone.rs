@@ -25,14 +25,14 @@ const SILENT: u32 = 3;
 /// Hands leadership on, and returns when own etcd has stopped serving.
 pub async fn serve_on() {
     let (etcd, local) = (Etcd::default(), format!("http://127.0.0.1:{CLIENT_PORT}"));
-    let mut silent = 0;
+    let (mut silent, mut handed_over) = (0, false);
     while silent < SILENT {
         match etcd.status(&local, WITHIN).await {
             Ok((status, _)) => {
                 silent = 0;
-                // It may be elected again while it waits.
-                if status.leader == Some(status.identity.member) {
-                    hand_over(&etcd, &local, &status).await;
+                // Once: two pods that end would hand it to each other and back.
+                if !handed_over && status.leader == Some(status.identity.member) {
+                    handed_over = hand_over(&etcd, &local, &status).await;
                 }
             }
             Err(_) => silent += 1,
@@ -41,10 +41,10 @@ pub async fn serve_on() {
     }
 }
 
-/// To the voter of the lowest seat that answers: that is wanted if any is.
-async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) {
+/// To the voter of the lowest seat that answers: that is wanted if any is. Says whether one took it.
+async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) -> bool {
     let Ok(list) = etcd.list(local, &Names::new("")).await else {
-        return;
+        return false;
     };
     let mut others: Vec<_> = list.voters().filter(|(id, _)| **id != own.identity.member).collect();
     others.sort_by_key(|(_, member)| seat(member));
@@ -60,9 +60,10 @@ async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) {
             .await
             .is_ok_and(|(s, _)| s.identity == expected);
         if alive && etcd.move_leader(local, *id).await.is_ok() {
-            return;
+            return true;
         }
     }
+    false
 }
 
 /// The host in a member's peer URL.

@@ -11,6 +11,8 @@ use muster_membership::{Action, ArchiveReason, MemberId, Observed, Phase, Seat, 
 
 /// For how long the same is not told again, in milliseconds.
 const AGAIN: u64 = 600_000;
+/// For how long a quorum that is lost once more is not told of, in milliseconds. If it stays lost, it is then.
+const FLAPPING: u64 = 60_000;
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct News {
 pub struct Chronicle {
     phase: Option<Phase>,
     quorum: Quorum,
+    quorum_lost: Option<Time>,
     /// etcd was started from its data, and has not been seen to serve since.
     resumes: bool,
     told: BTreeMap<(&'static str, Option<MemberId>), Time>,
@@ -67,14 +70,20 @@ impl Chronicle {
             self.resumes = false;
         }
         news.retain(|news| self.is_new(news, now));
-        news.extend(self.quorum_changed(quorum, why, seat));
+        news.extend(self.quorum_changed(quorum, why, seat, now));
         news
     }
 
     /// These two take turns, so that none of them is ever the same again. Not to know is no change.
-    fn quorum_changed(&mut self, quorum: Quorum, why: &str, seat: Seat) -> Option<News> {
+    fn quorum_changed(&mut self, quorum: Quorum, why: &str, seat: Seat, now: Time) -> Option<News> {
         if quorum == Quorum::Unknown {
             return None;
+        }
+        if quorum == Quorum::Lost && self.quorum != Quorum::Lost {
+            if self.quorum_lost.is_some_and(|at| now.since(at) < FLAPPING) {
+                return None;
+            }
+            self.quorum_lost = Some(now);
         }
         let (warning, reason, note) = match (std::mem::replace(&mut self.quorum, quorum), quorum) {
             (Quorum::Ok | Quorum::Unknown, Quorum::Lost) => (true, "NoQuorum", why),

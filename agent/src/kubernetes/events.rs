@@ -17,12 +17,13 @@ const SUBJECT: Duration = Duration::from_secs(10);
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// The pauses between attempts. After the last, the Event is dropped.
-const PAUSES: [Duration; 4] = [
+const PAUSES: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_secs(2),
     Duration::from_secs(8),
-    Duration::from_secs(30),
 ];
+/// Bytes of a note. The API server refuses more than 1024.
+const NOTE: usize = 1_000;
 
 /// Sends Events, in the background.
 #[derive(Debug, Clone)]
@@ -64,13 +65,15 @@ async fn write(
         let known = known.ok().and_then(Result::ok).and_then(|subject| subject.clone());
         let about = known.unwrap_or_else(|| own_pod(&config));
         let event = event(&config, &news);
-        for pause in PAUSES {
+        let mut pauses = PAUSES.into_iter();
+        loop {
             let error = match tokio::time::timeout(ATTEMPT, recorder().publish(&event, &about)).await {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => error.to_string(),
                 Err(late) => late.to_string(),
             };
             tracing::debug!(error, reason = news.reason, "an Event was not written");
+            let Some(pause) = pauses.next() else { break };
             tokio::time::sleep(pause).await;
         }
     }
@@ -101,7 +104,8 @@ fn event(config: &Config, news: &News) -> Event {
     } else {
         pod(config, &name)
     };
-    let note = format!("{name}: {}", news.note);
+    let mut note = format!("{name}: {}", news.note);
+    note.truncate(note.floor_char_boundary(NOTE));
     Event {
         type_: if news.warning {
             EventType::Warning
@@ -109,8 +113,7 @@ fn event(config: &Config, news: &News) -> Event {
             EventType::Normal
         },
         reason: news.reason.to_owned(),
-        // The API server refuses longer ones.
-        note: Some(note.chars().take(1000).collect()),
+        note: Some(note),
         action: "Membership".to_owned(),
         secondary: Some(related),
     }

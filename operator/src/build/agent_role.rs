@@ -46,7 +46,6 @@ fn rules(cluster: &ValidatedCluster) -> Vec<PolicyRule> {
             &["get", "create", "update", "patch"],
             Some(&cluster.names.birth_record()),
         ),
-        rule("", &["events"], &["create", "patch"], None),
         rule("events.k8s.io", &["events"], &["create", "patch"], None),
     ];
     if cluster.owner.is_some() {

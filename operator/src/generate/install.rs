@@ -201,7 +201,6 @@ fn cluster_rules() -> Vec<PolicyRule> {
         rule("", &["pods/eviction"], &["create"]),
         rule("", &["persistentvolumeclaims"], &["get", "list", "delete"]),
         rule("discovery.k8s.io", &["endpointslices"], READ),
-        rule("", &["events"], &["create", "patch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]
 }

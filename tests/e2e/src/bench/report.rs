@@ -79,7 +79,7 @@ impl Results {
             .map(|(_, dns, etcd, _)| (etcd.as_str(), dns.as_str()))
             .collect();
         let mut text = String::from(
-            "Seconds (median); in brackets: times the floor, which is a plain StatefulSet of the same pods.\n\n",
+            "Seconds (median), each step from a cluster that has been at rest for 6 s; in brackets: times the floor, which is a plain StatefulSet of the same pods.\n\n",
         );
         let headings: Vec<_> = columns
             .iter()
