@@ -1,5 +1,6 @@
 //! Acting: each step of a decision, in order; the first that does not surely succeed ends the list.
 
+use muster_membership::ids::founding_cluster_id;
 use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Reading, StartPlan};
 
 use crate::agent::{Agent, new_token};
@@ -162,7 +163,13 @@ impl Agent {
     }
 
     fn start(&mut self, plan: &StartPlan) -> anyhow::Result<()> {
-        if matches!(plan, StartPlan::New { .. }) {
+        if let StartPlan::New { token } = plan {
+            // The record may hold an earlier attempt's claim, whose write seemed lost: what it says counts.
+            let claim = Claim {
+                token: token.clone(),
+                cluster_id: founding_cluster_id(&self.observed.me.peer_url, token).0,
+            };
+            self.update_volume(|id| id.claim = Some(claim))?;
             self.set_unborn_aside()?;
         }
         let me = &self.observed.me;

@@ -6,6 +6,7 @@
 
 pub mod birth;
 pub mod cluster;
+mod event_note;
 pub mod id;
 pub mod names;
 pub mod options;
@@ -16,6 +17,7 @@ pub mod version;
 pub mod workload;
 
 pub use cluster::{EtcdCluster, EtcdClusterSpec};
+pub use event_note::event_note;
 pub use id::HexId;
 pub use names::Names;
 pub use status::EtcdClusterStatus;

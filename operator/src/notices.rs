@@ -66,8 +66,7 @@ pub fn event(type_: EventType, reason: &str, note: &str) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),
-        // The API server refuses longer ones.
-        note: Some(note.chars().take(1000).collect()),
+        note: Some(muster_api::event_note(note)),
         action: "Reconcile".to_owned(),
         secondary: None,
     }

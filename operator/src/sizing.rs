@@ -314,12 +314,15 @@ impl Sizing<'_> {
                 ),
             );
         }
-        (
-            Step::AnnounceShrink,
-            replicas,
-            shrink,
-            format!("The cluster shrinks from {replicas} to {size}: members leave first, pods end afterwards."),
-        )
+        let why = format!("The cluster shrinks from {replicas} to {size}: members leave first, pods end afterwards.");
+        let why = if replicas > MAX_SIZE as u32 {
+            format!(
+                "A StatefulSet of {replicas} replicas is not adopted, as a cluster has {MAX_SIZE} members at most. {why}"
+            )
+        } else {
+            why
+        };
+        (Step::AnnounceShrink, replicas, shrink, why)
     }
 
     /// Ready, and not without a quorum: Kubernetes learns of that later.

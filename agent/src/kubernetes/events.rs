@@ -22,8 +22,6 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(2),
     Duration::from_secs(8),
 ];
-/// Bytes of a note. The API server refuses more than 1024.
-const NOTE: usize = 1_000;
 
 /// Sends Events, in the background.
 #[derive(Debug, Clone)]
@@ -104,8 +102,7 @@ fn event(config: &Config, news: &News) -> Event {
     } else {
         pod(config, &name)
     };
-    let mut note = format!("{name}: {}", news.note);
-    note.truncate(note.floor_char_boundary(NOTE));
+    let note = muster_api::event_note(&format!("{name}: {}", news.note));
     Event {
         type_: if news.warning {
             EventType::Warning

@@ -82,22 +82,6 @@ async fn an_event_is_about_the_cluster_and_names_the_pod() {
 }
 
 #[tokio::test]
-async fn a_note_is_cut_where_the_api_server_would_refuse_it_and_between_two_letters() {
-    let (writer, mut server) = writer(Some(cluster()));
-    writer.tell(News {
-        note: "é".repeat(800),
-        ..news("Refused", 3)
-    });
-    let event = answer(&mut server, 201).await;
-    let note = event["note"].as_str().unwrap();
-    assert!(
-        (995..=1_000).contains(&note.len()) && note.ends_with('é'),
-        "{}",
-        note.len()
-    );
-}
-
-#[tokio::test]
 async fn the_same_of_another_member_is_another_event() {
     let (writer, mut server) = writer(Some(cluster()));
     for note in ["member 1", "member 2"] {

@@ -279,6 +279,11 @@ fn replicas_beyond_the_largest_size_are_not_adopted() {
     set(&mut situation).replicas = 12;
     let plan = plan(&situation);
     assert_eq!((plan.adopt, plan.size, plan.shrink), (None, 3, Shrink::new(12, 3)));
+    assert!(
+        plan.why.contains("12 replicas is not adopted") && plan.why.contains("9 members"),
+        "{}",
+        plan.why
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cluster::By;
 use crate::ctx::Ctx;
 use crate::procs;
 use crate::scenario::{Scenario, scenario};
+use crate::scenarios::rescue;
 use crate::wait::{holds, secs, until};
 use crate::writer::Writer;
 
@@ -37,6 +38,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         without_api
     )
     .alone()
+    .within(600),
+    scenario!(
+        "shrink-without-quorum",
+        "3→1 by kubectl scale statefulset while two of three hang, until their hooks run out of time",
+        without_quorum
+    )
     .within(600),
 ];
 
@@ -141,4 +148,27 @@ async fn without_api(cx: &Ctx) -> Result<()> {
     writer.finish(&cluster).await?;
     cluster.check_data("before").await?;
     cluster.reported(&after).await
+}
+
+async fn without_quorum(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(3).await?;
+    cluster.put_data("before").await?;
+    for seat in [1, 2] {
+        cx.fault(&format!("stop {} etcd", cluster.path(seat))).await?;
+    }
+    cluster.ask_size(1, By::StatefulSet).await?;
+    // Nobody can leave, and nobody may be removed.
+    let address = cluster
+        .pod(0)
+        .await?
+        .client_address()
+        .context("seat 0 has no address")?;
+    holds("three members while there is no quorum", secs(30), async || {
+        let members = cx.world.etcd.view(&address).await?.members;
+        ensure!(members.len() == 3, "members: {members:?}");
+        Ok(())
+    })
+    .await?;
+    rescue::ends_at_one(&cluster, before.cluster_id, secs(200)).await
 }

@@ -1,5 +1,6 @@
 //! The scenarios, one file for each theme.
 
+mod addresses;
 mod api_down;
 mod bad_input;
 mod create;
@@ -44,6 +45,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     storms::SCENARIOS,
     template::SCENARIOS,
     dns::SCENARIOS,
+    addresses::SCENARIOS,
     api_down::SCENARIOS,
 ];
 

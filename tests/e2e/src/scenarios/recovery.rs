@@ -31,6 +31,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "two of three lose their volumes: nothing is forced, and what is alive stays readable",
         lost_for_good
     ),
+    scenario!(
+        "every-volume-lost",
+        "all volumes are gone: nothing is founded, and the command that the status names starts over",
+        every_volume
+    ),
 ];
 
 async fn corrupt(cx: &Ctx) -> Result<()> {
@@ -164,6 +169,57 @@ async fn lost_for_good(cx: &Ctx) -> Result<()> {
     .await
 }
 
+async fn every_volume(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(3).await?;
+    cluster.put_data("before").await?;
+    cx.step("all volumes are deleted, and the pods");
+    let names = [0, 1, 2].map(|seat| cluster.seat(seat));
+    let claims = names.each_ref().map(|name| format!("data-{name}"));
+    cx.kubectl
+        .run_line(&format!(
+            "delete persistentvolumeclaim {} --wait=false",
+            claims.join(" ")
+        ))
+        .await?;
+    cx.kubectl
+        .run_line(&format!("delete pod {} --grace-period=0 --force", names.join(" ")))
+        .await?;
+    let message = until("Stalled, as the cluster is lost", secs(120), async || {
+        let condition = condition(&cluster, "Stalled").await?.context("no such condition")?;
+        ensure!(
+            condition["status"] == "True" && condition["reason"] == "ClusterLost",
+            "it is {condition}"
+        );
+        Ok(condition["message"].as_str().unwrap_or_default().to_owned())
+    })
+    .await?;
+    cx.note(format!("Stalled: {message}"));
+    has_event(cx, "ClusterLost").await?;
+    holds("no cluster on the empty volumes", secs(10), async || {
+        for pod in cluster.pods().await?.values() {
+            let Some(address) = pod.client_address() else { continue };
+            ensure!(
+                cx.world.etcd.status(&address).await.is_err(),
+                "etcd serves on the empty volume of {}",
+                pod.name
+            );
+        }
+        Ok(())
+    })
+    .await?;
+    let (_, command) = message.split_once("kubectl ").context("the message names no command")?;
+    cx.step(format!("kubectl {command}"));
+    let words: Vec<_> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+    cx.kubectl.run(&words).await?;
+    let after = cluster.converged(3, secs(120)).await?;
+    ensure!(after.cluster_id != before.cluster_id, "the lost cluster's ID again");
+    let address = cluster.pod(0).await?.client_address().context("no address")?;
+    let found = cx.world.etcd.range(&address, "data/before/", true).await?;
+    ensure!(found.is_empty(), "the new store is not empty: {found:?}");
+    cluster.reported(&after).await
+}
+
 async fn says_that_the_quorum_is_lost(cluster: &Cluster<'_>) -> Result<()> {
     let cx = cluster.cx;
     let message = until("the condition QuorumLost", secs(90), async || {
@@ -174,11 +230,15 @@ async fn says_that_the_quorum_is_lost(cluster: &Cluster<'_>) -> Result<()> {
     .await?;
     cx.note(format!("QuorumLost: {message}"));
     ensure!(message.contains(' '), "it has no message");
-    until("the Event QuorumLost", secs(30), async || {
+    has_event(cx, "QuorumLost").await
+}
+
+async fn has_event(cx: &Ctx, reason: &str) -> Result<()> {
+    until(&format!("the Event {reason}"), secs(30), async || {
         let events = cx.kubectl.run_line("get events.events.k8s.io -o json").await?;
         let events: Value = serde_json::from_str(&events)?;
         let told = events["items"].as_array().into_iter().flatten();
-        let told = told.filter(|event| event["reason"] == "QuorumLost").count();
+        let told = told.filter(|event| event["reason"] == reason).count();
         ensure!(told > 0, "there is none");
         Ok(())
     })

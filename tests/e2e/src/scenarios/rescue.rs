@@ -1,5 +1,7 @@
 //! Scaled down behind everybody's back, so that nobody could leave.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::cluster::{By, Cluster};
@@ -43,7 +45,7 @@ async fn rescue(cx: &Ctx) -> Result<()> {
             names.join(" ")
         ))
         .await?;
-    ends_at_one(&cluster, before.cluster_id).await
+    ends_at_one(&cluster, before.cluster_id, secs(120)).await
 }
 
 async fn woken_smaller(cx: &Ctx) -> Result<()> {
@@ -58,11 +60,11 @@ async fn woken_smaller(cx: &Ctx) -> Result<()> {
     })
     .await?;
     cluster.ask_size(1, By::StatefulSet).await?;
-    ends_at_one(&cluster, before.cluster_id).await
+    ends_at_one(&cluster, before.cluster_id, secs(120)).await
 }
 
-/// The operator brings a quorum back and then shrinks to 1 properly.
-async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64) -> Result<()> {
+/// The operator brings a quorum back, within `limit`, and then shrinks to 1 properly.
+pub(super) async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64, limit: Duration) -> Result<()> {
     let cx = cluster.cx;
     let set = || async {
         anyhow::Ok(
@@ -73,15 +75,11 @@ async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64) -> Result<()> {
                 .and_then(|spec| spec.replicas),
         )
     };
-    until(
-        "the operator to raise the replicas to a quorum",
-        secs(120),
-        async || {
-            let replicas = set().await?;
-            ensure!(replicas >= Some(3), "replicas is {replicas:?}");
-            Ok(())
-        },
-    )
+    until("the operator to raise the replicas to a quorum", limit, async || {
+        let replicas = set().await?;
+        ensure!(replicas >= Some(3), "replicas is {replicas:?}");
+        Ok(())
+    })
     .await?;
     cx.step("the operator raised the replicas");
     let after = cluster.converged(1, secs(300)).await?;

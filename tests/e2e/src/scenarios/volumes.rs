@@ -146,7 +146,7 @@ async fn birth_deleted(cx: &Ctx) -> Result<()> {
 }
 
 /// Deletes a seat's claim with its pod.
-async fn lose_volume(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
+pub(super) async fn lose_volume(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
     let (cx, name) = (cluster.cx, cluster.seat(seat));
     cx.step(format!("the volume of {name} is deleted"));
     let uid = |claim: &serde_json::Value| claim["metadata"]["uid"].as_str().map(str::to_owned);
@@ -178,7 +178,7 @@ async fn lose_volume(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
 }
 
 /// Waits until one seat has a new member, and only that one.
-async fn replaced(cluster: &Cluster<'_>, before: &Settled, seat: u32) -> Result<()> {
+pub(super) async fn replaced(cluster: &Cluster<'_>, before: &Settled, seat: u32) -> Result<()> {
     let after = cluster
         .converged(u32::try_from(before.members.len())?, secs(240))
         .await?;

@@ -1,0 +1,55 @@
+//! Pod addresses are used again: what answers there may be another cluster.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use super::volumes::{lose_volume, replaced};
+use crate::ctx::Ctx;
+use crate::scenario::{Scenario, scenario};
+use crate::wait::secs;
+use crate::writer::Writer;
+
+/// The scenarios of this file.
+pub(super) const SCENARIOS: &[Scenario] = &[scenario!(
+    "reused-address",
+    "an old EndpointSlice and DNS name the pod of another cluster as a seat, and the seat loses its volume",
+    reused
+)];
+
+async fn reused(cx: &Ctx) -> Result<()> {
+    let (cluster, other) = (cx.cluster("demo"), cx.cluster("other"));
+    let before = cluster.create(3).await?;
+    let theirs = other.create(1).await?;
+    cluster.put_data("before").await?;
+    other.put_data("theirs").await?;
+    let writer = Writer::start(&cluster).await?;
+    let address = other.pod(0).await?.ip.context("the other cluster has no address")?;
+    cx.step(format!(
+        "an EndpointSlice names {address} of the other cluster as {}",
+        cluster.seat(2)
+    ));
+    // Its name comes after those that Kubernetes gives: whoever keeps one address of a seat keeps this one.
+    let stale = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": "demo-stale",
+            "labels": {
+                "kubernetes.io/service-name": "demo-peer",
+                "endpointslice.kubernetes.io/managed-by": "muster-e2e",
+            },
+        },
+        "ports": [{ "name": "peer", "port": 2380, "protocol": "TCP" }],
+        "endpoints": [{
+            "addresses": [address], "hostname": cluster.seat(2), "conditions": { "ready": true },
+            "targetRef": { "kind": "Pod", "namespace": cx.namespace, "name": cluster.seat(2), "uid": "gone" },
+        }],
+    });
+    cx.kubectl.apply(&stale).await?;
+    lose_volume(&cluster, 2).await?;
+    replaced(&cluster, &before, 2).await?;
+    cx.kubectl.run_line("delete endpointslice demo-stale").await?;
+    writer.finish(&cluster).await?;
+    let after = other.converged(1, secs(10)).await?;
+    ensure!(after == theirs, "the other cluster changed: {theirs:?}, {after:?}");
+    other.check_data("theirs").await
+}
