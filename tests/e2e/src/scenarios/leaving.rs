@@ -158,7 +158,8 @@ async fn without_quorum(cx: &Ctx) -> Result<()> {
         cx.fault(&format!("stop {} etcd", cluster.path(seat))).await?;
     }
     cluster.ask_size(1, By::StatefulSet).await?;
-    // Nobody can leave, and nobody may be removed.
+    rescue::raised_to(&cluster, 2).await?;
+    // Until then nobody can leave, and nobody may be removed.
     let address = cluster
         .pod(0)
         .await?
@@ -170,5 +171,5 @@ async fn without_quorum(cx: &Ctx) -> Result<()> {
         Ok(())
     })
     .await?;
-    rescue::ends_at_one(&cluster, before.cluster_id, secs(200)).await
+    rescue::ends_at_one(&cluster, before.cluster_id).await
 }

@@ -1,7 +1,5 @@
 //! Scaled down behind everybody's back, so that nobody could leave.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use crate::cluster::{By, Cluster};
@@ -45,7 +43,8 @@ async fn rescue(cx: &Ctx) -> Result<()> {
             names.join(" ")
         ))
         .await?;
-    ends_at_one(&cluster, before.cluster_id, secs(120)).await
+    raised_to(&cluster, 3).await?;
+    ends_at_one(&cluster, before.cluster_id).await
 }
 
 async fn woken_smaller(cx: &Ctx) -> Result<()> {
@@ -60,28 +59,29 @@ async fn woken_smaller(cx: &Ctx) -> Result<()> {
     })
     .await?;
     cluster.ask_size(1, By::StatefulSet).await?;
-    ends_at_one(&cluster, before.cluster_id, secs(120)).await
+    raised_to(&cluster, 3).await?;
+    ends_at_one(&cluster, before.cluster_id).await
 }
 
-/// The operator brings a quorum back, within `limit`, and then shrinks to 1 properly.
-pub(super) async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64, limit: Duration) -> Result<()> {
-    let cx = cluster.cx;
-    let set = || async {
-        anyhow::Ok(
-            cluster
-                .stateful_set()
-                .await?
-                .and_then(|set| set.spec)
-                .and_then(|spec| spec.replicas),
-        )
-    };
-    until("the operator to raise the replicas to a quorum", limit, async || {
-        let replicas = set().await?;
-        ensure!(replicas >= Some(3), "replicas is {replicas:?}");
-        Ok(())
-    })
+/// The operator raises the replicas to a quorum.
+pub(super) async fn raised_to(cluster: &Cluster<'_>, quorum: i32) -> Result<()> {
+    until(
+        "the operator to raise the replicas to a quorum",
+        secs(120),
+        async || {
+            let spec = cluster.stateful_set().await?.and_then(|set| set.spec);
+            let replicas = spec.and_then(|spec| spec.replicas);
+            ensure!(replicas >= Some(quorum), "replicas is {replicas:?}");
+            Ok(())
+        },
+    )
     .await?;
-    cx.step("the operator raised the replicas");
+    cluster.cx.step("the operator raised the replicas");
+    Ok(())
+}
+
+/// With its quorum back, the cluster shrinks to 1 properly.
+pub(super) async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64) -> Result<()> {
     let after = cluster.converged(1, secs(300)).await?;
     ensure!(after.cluster_id == cluster_id, "it is another cluster: {after:?}");
     cluster.check_data("before").await?;
