@@ -237,8 +237,7 @@ impl<'a> Cluster<'a> {
                 .find(|member| member.name == self.seat(seat))
                 .context("no such member")?
                 .id;
-            etcd.ask(&address, async |mut client| Ok(client.move_leader(target).await?))
-                .await?;
+            etcd.move_leader(&address, target).await?;
             bail!("{} leads", self.seat(leader))
         })
         .await

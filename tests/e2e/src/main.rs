@@ -21,7 +21,6 @@ mod churn;
 mod cli;
 mod cluster;
 mod ctx;
-mod etcd;
 mod evidence;
 mod guard;
 mod judge;
@@ -34,11 +33,12 @@ mod runner;
 mod sampler;
 mod scenario;
 mod scenarios;
-mod wait;
 mod world;
 mod writer;
 
 use std::process::ExitCode;
+
+use muster_test_support::{etcd, wait};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

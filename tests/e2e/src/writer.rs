@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use etcd_client::Client;
+use muster_test_support::written;
 use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
@@ -72,21 +73,11 @@ impl Writer {
         let address = cluster.service_address().await?;
         let found = until("all writes to be read", secs(20), async || {
             connect(&address).await?;
-            cluster.cx.world.etcd.range(&address, "writes/", true).await
+            cluster.cx.world.etcd.range(&address, written::PREFIX, true).await
         })
         .await?;
         let acknowledged = self.memory.acknowledged.borrow();
-        let lost: Vec<_> = acknowledged
-            .iter()
-            .filter(|n| found.get(&key(**n)) != Some(&n.to_string()))
-            .collect();
-        ensure!(
-            lost.is_empty(),
-            "{} of {} acknowledged writes are lost: {:?}",
-            lost.len(),
-            acknowledged.len(),
-            &lost[..lost.len().min(10)]
-        );
+        written::nothing_is_lost(&acknowledged, &found)?;
         let (longest_gap, gap_at) = self.memory.gap.get();
         let failures = self.memory.failures.borrow();
         for (at, failure) in failures.iter().take(5) {
@@ -108,10 +99,6 @@ impl Writer {
         ));
         Ok(report)
     }
-}
-
-fn key(n: u64) -> String {
-    format!("writes/{n:08}")
 }
 
 async fn write_on(address: String, memory: Rc<Memory>) {
@@ -152,7 +139,7 @@ async fn write(client: &mut Option<Client>, address: &str, n: u64) -> Result<()>
         Some(ready) => ready,
         None => client.insert(connect(address).await?),
     };
-    tokio::time::timeout(PATIENCE, ready.put(key(n), n.to_string(), None))
+    tokio::time::timeout(PATIENCE, ready.put(written::key(n), n.to_string(), None))
         .await
         .context("no answer in time")??;
     Ok(())

@@ -17,9 +17,10 @@ mod cluster;
 mod run;
 mod stage;
 mod stand_in;
-mod wait;
 
 use std::process::ExitCode;
+
+use muster_test_support::wait;
 
 fn main() -> ExitCode {
     // Started under etcd's name, by a launcher: this is the door that etcd's start passes.

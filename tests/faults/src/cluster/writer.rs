@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use etcd_client::Client;
+use muster_test_support::written;
 use tokio::task::JoinHandle;
 
 use super::Cluster;
@@ -69,31 +70,17 @@ impl Writer {
         self.task.await.context("the writer")?;
         let (_, leader) = until("a leader to read from", secs(30), async || cluster.leader().await).await?;
         let found = until("all writes to be read", secs(30), async || {
-            range(leader, "writes/").await
+            range(leader, written::PREFIX).await
         })
         .await?;
         let acknowledged = self.memory.acknowledged.borrow();
-        let lost: Vec<_> = acknowledged
-            .iter()
-            .filter(|n| found.get(&key(**n)) != Some(&n.to_string()))
-            .collect();
-        ensure!(
-            lost.is_empty(),
-            "{} of {} acknowledged writes are lost: {:?}",
-            lost.len(),
-            acknowledged.len(),
-            &lost[..lost.len().min(10)]
-        );
+        written::nothing_is_lost(&acknowledged, &found)?;
         Ok(Report {
             acknowledged: acknowledged.len(),
             failed: self.memory.failed.get(),
             longest_gap: self.memory.gap.get(),
         })
     }
-}
-
-fn key(n: u64) -> String {
-    format!("writes/{n:08}")
 }
 
 async fn write_on(cluster: Rc<Cluster>, memory: Rc<Memory>) {
@@ -110,7 +97,7 @@ async fn write_on(cluster: Rc<Cluster>, memory: Rc<Memory>) {
                 Some(ready) => ready,
                 None => client.insert(connect(pod.address).await?),
             };
-            let put = ready.put(key(n), n.to_string(), None);
+            let put = ready.put(written::key(n), n.to_string(), None);
             tokio::time::timeout(PATIENCE, put)
                 .await
                 .context("no answer in time")??;

@@ -6,20 +6,26 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 /// How often a condition is looked at unless a caller says otherwise.
-const INTERVAL: Duration = Duration::from_millis(150);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Seconds, for the many limits of scenarios.
-pub(crate) const fn secs(seconds: u64) -> Duration {
+pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Asks until the answer is a value; an `Err` says what is still missing.
-pub(crate) async fn until<T>(what: &str, limit: Duration, probe: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+///
+/// # Errors
+/// There was no value within `limit`.
+pub async fn until<T>(what: &str, limit: Duration, probe: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     until_every(what, limit, INTERVAL, probe).await
 }
 
-/// As `until`, with an interval of the caller's choice.
-pub(crate) async fn until_every<T>(
+/// As [`until`], with an interval of the caller's choice.
+///
+/// # Errors
+/// There was no value within `limit`.
+pub async fn until_every<T>(
     what: &str,
     limit: Duration,
     interval: Duration,
@@ -46,7 +52,10 @@ pub(crate) async fn until_every<T>(
 }
 
 /// Checks that a condition holds, again and again, for a while.
-pub(crate) async fn holds(what: &str, span: Duration, mut probe: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+///
+/// # Errors
+/// It did not hold once.
+pub async fn holds(what: &str, span: Duration, mut probe: impl AsyncFnMut() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < span {
         probe().await.map_err(|error| {

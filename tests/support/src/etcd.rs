@@ -19,51 +19,54 @@ const CONNECT: Duration = Duration::from_millis(700);
 
 /// An entry of a member list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Member {
+pub struct Member {
     /// The member's ID.
-    pub(crate) id: u64,
+    pub id: u64,
     /// Its name, empty until it has started.
-    pub(crate) name: String,
+    pub name: String,
     /// Its first peer URL.
-    pub(crate) peer_url: String,
+    pub peer_url: String,
     /// Whether it does not vote yet.
-    pub(crate) learner: bool,
+    pub learner: bool,
 }
 
 /// What one member says of its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct View {
+pub struct View {
     /// The cluster's ID.
-    pub(crate) cluster_id: u64,
+    pub cluster_id: u64,
     /// The member that answered.
-    pub(crate) answered_by: u64,
+    pub answered_by: u64,
     /// The member list, in the order of names.
-    pub(crate) members: Vec<Member>,
+    pub members: Vec<Member>,
 }
 
 /// What one member says of itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Status {
+pub struct Status {
     /// The cluster's ID.
-    pub(crate) cluster_id: u64,
+    pub cluster_id: u64,
     /// The member's own ID.
-    pub(crate) member_id: u64,
+    pub member_id: u64,
     /// The leader it follows, 0 when there is none.
-    pub(crate) leader: u64,
+    pub leader: u64,
     /// The version it runs.
-    pub(crate) version: String,
+    pub version: String,
     /// Whether it is a learner.
-    pub(crate) learner: bool,
+    pub learner: bool,
 }
 
 /// The host part of a peer URL: the seat's name and nothing else.
-pub(crate) fn seat_name(peer_url: &str) -> &str {
+pub fn seat_name(peer_url: &str) -> &str {
     let host = peer_url.split("://").nth(1).unwrap_or(peer_url);
     host.split(['.', ':', '/']).next().unwrap_or(host)
 }
 
 /// Connects to one address, and says why when it cannot.
-pub(crate) async fn connect(address: &str) -> Result<Client> {
+///
+/// # Errors
+/// It takes no connection in time.
+pub async fn connect(address: &str) -> Result<Client> {
     // A client waits in silence for an endpoint that refuses, so knock first.
     timeout(CONNECT, TcpStream::connect(address))
         .await
@@ -73,14 +76,20 @@ pub(crate) async fn connect(address: &str) -> Result<Client> {
 }
 
 /// Clients by address, each thrown away at its first error.
-pub(crate) struct Clients {
+pub struct Clients {
     patience: Duration,
     known: RefCell<HashMap<String, Client>>,
 }
 
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clients")
+    }
+}
+
 impl Clients {
     /// Clients that wait this long for an answer.
-    pub(crate) fn with_patience(patience: Duration) -> Self {
+    pub fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
             known: RefCell::default(),
@@ -88,7 +97,10 @@ impl Clients {
     }
 
     /// A linearizable read and then the member list, both of `address`.
-    pub(crate) async fn fenced_view(&self, address: &str) -> Result<View> {
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn fenced_view(&self, address: &str) -> Result<View> {
         self.ask(address, async |mut client| {
             client.get("fence", None).await.context("linearizable read")?;
             view(&mut client).await
@@ -97,12 +109,18 @@ impl Clients {
     }
 
     /// The member list as `address` has it now.
-    pub(crate) async fn view(&self, address: &str) -> Result<View> {
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn view(&self, address: &str) -> Result<View> {
         self.ask(address, async |mut client| view(&mut client).await).await
     }
 
     /// What the member at `address` says of itself.
-    pub(crate) async fn status(&self, address: &str) -> Result<Status> {
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn status(&self, address: &str) -> Result<Status> {
         self.ask(address, async |mut client| {
             let answer = client.status().await?;
             let header = answer.header().context("an answer without a header")?;
@@ -117,8 +135,22 @@ impl Clients {
         .await
     }
 
+    /// Moves leadership to the member `to`; `address` must be the leader's.
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn move_leader(&self, address: &str, to: u64) -> Result<()> {
+        self.ask(address, async |mut client| {
+            Ok(client.move_leader(to).await.map(drop)?)
+        })
+        .await
+    }
+
     /// Writes a key through `address`.
-    pub(crate) async fn put(&self, address: &str, key: &str, value: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn put(&self, address: &str, key: &str, value: &str) -> Result<()> {
         self.ask(address, async |mut client| {
             client.put(key, value, None).await?;
             Ok(())
@@ -127,12 +159,10 @@ impl Clients {
     }
 
     /// Every key with a prefix, read through `address`.
-    pub(crate) async fn range(
-        &self,
-        address: &str,
-        prefix: &str,
-        linearizable: bool,
-    ) -> Result<HashMap<String, String>> {
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn range(&self, address: &str, prefix: &str, linearizable: bool) -> Result<HashMap<String, String>> {
         self.ask(address, async |mut client| {
             let options = GetOptions::new().with_prefix();
             let options = if linearizable {
@@ -150,7 +180,10 @@ impl Clients {
     }
 
     /// Runs one request with a deadline on the client of `address`.
-    pub(crate) async fn ask<T, F: Future<Output = Result<T>>>(
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn ask<T, F: Future<Output = Result<T>>>(
         &self,
         address: &str,
         request: impl FnOnce(Client) -> F,

@@ -1,0 +1,5 @@
+//! What the tests against real etcd share: waiting, looking at etcd past Muster, and missing no write.
+
+pub mod etcd;
+pub mod wait;
+pub mod written;
