@@ -6,7 +6,9 @@ const LONGEST: usize = 1_000;
 /// `text` as the note of an Event: cut, between two letters, where the API server would refuse it.
 #[must_use]
 pub fn event_note(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
+    let ends = text.char_indices().map(|(at, letter)| at + letter.len_utf8());
+    let end = ends.take_while(|end| *end <= LONGEST).last().unwrap_or(0);
+    text[..end].to_owned()
 }
 
 #[cfg(test)]
