@@ -67,6 +67,11 @@ impl Watch {
         self.over.borrow_mut().clear();
     }
 
+    /// A person has given the cluster up: another one may take its place.
+    pub(crate) fn given_up(&self, cluster: &str) {
+        self.clusters.borrow_mut().remove(cluster);
+    }
+
     fn violation(&self, what: String) {
         println!("  !! {what}");
         self.violations.borrow_mut().insert(what);

@@ -211,6 +211,7 @@ async fn every_volume(cx: &Ctx) -> Result<()> {
     let (_, command) = message.split_once("kubectl ").context("the message names no command")?;
     cx.step(format!("kubectl {command}"));
     let words: Vec<_> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+    cx.watch.given_up(cluster.name());
     cx.kubectl.run(&words).await?;
     let after = cluster.converged(3, secs(120)).await?;
     ensure!(after.cluster_id != before.cluster_id, "the lost cluster's ID again");
