@@ -91,7 +91,7 @@ unit: ## tests without Kubernetes
 
 .PHONY: model
 model: ## search the model of the membership protocol: a table of the long searches, and the deliberate bugs
-	$(call say,model: the long searches (a quarter of an hour on one core))
+	$(call say,model: the long searches (about ten minutes on one core))
 	cargo run --locked -q --profile model -p muster-membership-model -- table
 	$(call say,model: each deliberate bug$(comma) with its counterexample)
 	cargo run --locked -q --profile model -p muster-membership-model -- bugs
