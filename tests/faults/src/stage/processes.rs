@@ -24,11 +24,11 @@ impl Process {
     }
 }
 
-/// Returns when all of these have ended.
+/// Returns when all of these have ended. One that waits for a busy disk does not end before it has its answer.
 pub(crate) async fn ended(processes: &[Process]) -> Result<()> {
-    until("killed processes to end", secs(10), async || {
-        let left: Vec<_> = processes.iter().filter(|process| parent(process.0).is_some()).collect();
-        ensure!(left.is_empty(), "{left:?}");
+    until("killed processes to end", secs(60), async || {
+        let left: Vec<_> = processes.iter().filter_map(|process| state(process.0)).collect();
+        ensure!(left.is_empty(), "{}", left.join("; "));
         Ok(())
     })
     .await
@@ -63,10 +63,16 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
 
 /// The parent of a process that is no zombie.
 fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let state = state(pid)?;
     // The name in parentheses may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let parent = fields.next()?.parse().ok()?;
-    (state != "Z").then_some(parent)
+    state.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Number, name, state and parent of a process that is no zombie, as the kernel writes them.
+fn state(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let (state, parent) = (fields.next()?, fields.next()?);
+    (state != "Z").then(|| format!("{name}) {state} {parent}"))
 }
