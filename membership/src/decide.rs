@@ -20,7 +20,9 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
     } else {
         memory.hook_since = None;
     }
-    let draft = if let Some(problem) = &o.disk.unreadable {
+    // A pod without etcd may end, whatever its volume is.
+    let may_end = o.hook_waits && o.launcher != Launcher::Running;
+    let draft = if let Some(problem) = o.disk.unreadable.as_ref().filter(|_| !may_end) {
         Draft::wait(Phase::Refused, problem.clone(), REST)
     } else {
         match o.launcher {
