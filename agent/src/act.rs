@@ -75,6 +75,12 @@ impl Agent {
             Action::Start(plan) => self.start(plan),
             Action::AddLearner => {
                 let (cluster, url) = self.change_endpoint()?;
+                // A member that cannot be noted would be taken for another volume's, and removed again.
+                let noted = opened(&mut self.volume).and_then(|volume| Ok(volume.rewrite()?));
+                if let Err(error) = noted {
+                    self.observed.refusal = Some(format!("the volume cannot be written: {error}"));
+                    return Err(error);
+                }
                 let peer_url = self.observed.me.peer_url.clone();
                 self.observed.list = Reading::default();
                 let added = self.etcd.add_learner(&url, &peer_url).await;

@@ -6,25 +6,34 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use muster_api::names::{METRICS_PORT, PEER_PORT};
-use muster_membership::limits::FRESH;
+use muster_api::names::{METRICS_PORT, Names, PEER_PORT};
+use muster_membership::limits::{self, FRESH};
 use muster_membership::{
     ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Observed, Peer, Reading, Seat, Time, Workload,
     ids::founding_member_id,
 };
 
 use crate::agent::{Agent, client_url};
-use crate::etcd::{has_no_leader, stored_list};
+use crate::etcd::{FENCE, LIST, has_no_leader, stored_list};
 use crate::kubernetes::Address;
 use crate::launcher::protocol::{Exit, Lock};
 use crate::launcher::server::Phase;
 use crate::report;
 use crate::volume::{LastGood, Volume};
 
-/// How long another seat may take to answer.
+/// How long one etcd or agent may take to answer.
 const PEER: Duration = Duration::from_millis(1_000);
+/// How long own etcd's ports may take that answer without a quorum, when it does not answer as a client sees it.
+const STORED: Duration = Duration::from_millis(400);
 /// How long the API server may take to answer.
-const API: Duration = Duration::from_millis(2_500);
+const API: Duration = Duration::from_millis(2_200);
+/// How long the etcds and agents may take, which are asked after it.
+const ETCD: Duration = Duration::from_millis(1_800);
+/// What the core allows a look: what took longer would be asked for again, without end.
+const _: () = assert!(API.as_millis() + ETCD.as_millis() <= limits::READ as u128);
+/// Own etcd is asked one after the other; a fenced list is two requests.
+const _: () = assert!(PEER.as_millis() + 2 * STORED.as_millis() <= ETCD.as_millis());
+const _: () = assert!(FENCE.as_millis() + LIST.as_millis() <= ETCD.as_millis());
 
 /// What a read takes on a machine that is not busy, and more: a slower one is told of.
 const SLOW: Duration = Duration::from_millis(200);
@@ -58,8 +67,10 @@ impl Agent {
     pub(crate) async fn observe(&mut self, needs: &BTreeSet<Need>) {
         self.look_at_volume();
         self.look_at_launcher();
+        // Two changes at once may look like none.
+        let changed = self.hint.has_changed().unwrap_or(false);
         let hint = *self.hint.borrow_and_update();
-        note_hint(&mut self.observed, hint);
+        note_hint(&mut self.observed, hint, changed);
         self.observed.replicas = self.workload.replicas();
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
@@ -74,14 +85,19 @@ impl Agent {
             let wants = |need| needs.contains(&need);
             let (reader, store, api) = (self.workload.clone(), &self.birth, self.api.clone());
             tokio::join!(
-                given("StatefulSet", wants(Need::Workload), reader.read()),
-                given("birth record", wants(Need::Birth), store.read()),
+                given("StatefulSet", API, wants(Need::Workload), reader.read()),
+                given("birth record", API, wants(Need::Birth), store.read()),
                 // The StatefulSet says whether there is an EtcdCluster at all.
-                given("EtcdCluster", wants(Need::StatusCluster), async {
+                given("EtcdCluster", API, wants(Need::StatusCluster), async {
                     reader.read().await?;
                     reader.status_cluster().await
                 }),
-                given("EndpointSlices", peers || (list.is_some() && stale), api.read_slices()),
+                given(
+                    "EndpointSlices",
+                    API,
+                    peers || (list.is_some() && stale),
+                    api.read_slices()
+                ),
             )
         };
         settle(&mut self.observed.workload, at, workload);
@@ -161,15 +177,26 @@ impl Agent {
         let addresses = self.known_addresses();
         let local = self.local_url();
         let (etcd, names) = (&self.etcd, &self.names);
-        let own = given("own etcd", running, async {
-            let status = etcd.status(&local, PEER).await?;
-            let members = if status.0.learner {
-                None
-            } else {
-                etcd.list(&local, names).await.ok()
-            };
-            Ok::<_, crate::etcd::Failure>((status, members))
-        });
+        let leaderless = self.observed.leaderless_since.is_some();
+        let (metrics, peer) = (self.local_host(METRICS_PORT), self.local_host(PEER_PORT));
+        let own = async {
+            let answer = given("own etcd", ETCD, running, async {
+                let status = etcd.status(&local, PEER).await?;
+                let members = if status.0.learner {
+                    None
+                } else {
+                    etcd.list(&local, names).await.ok()
+                };
+                Ok::<_, crate::etcd::Failure>((status, members))
+            });
+            match answer.await {
+                Some(Err(())) => (
+                    Some(Err(())),
+                    Some(ask_stored(&metrics, &peer, leaderless, names).await),
+                ),
+                answer => (answer, None),
+            }
+        };
         let others = async {
             if !peers {
                 return None;
@@ -196,9 +223,10 @@ impl Agent {
             if running {
                 urls.push(local.clone());
             }
-            Some(fenced(urls.iter().map(|url| etcd.fenced_list(url, names)).collect(), expected).await)
+            let asked = urls.iter().map(|url| etcd.fenced_list(url, names)).collect();
+            Some(fenced(asked, expected).await)
         };
-        let (own, others, members) =
+        let ((own, stored), others, members) =
             tokio::join!(own, watched("the other seats", others), watched("member list", members));
         match own {
             Some(Ok(((status, version), members))) => {
@@ -208,11 +236,18 @@ impl Agent {
                     self.observed.local_list = members;
                 }
             }
-            Some(Err(())) => {
-                self.observed.local.fail(at);
-                self.look_at_stored_list(at).await;
-            }
+            Some(Err(())) => self.observed.local.fail(at),
             None => {}
+        }
+        if let Some(stored) = stored {
+            self.observed.leaderless_since = match stored.no_leader {
+                Some(true) => self.observed.leaderless_since.or(Some(at)),
+                Some(false) => None,
+                None => self.observed.leaderless_since,
+            };
+            if stored.list.is_some() {
+                self.observed.local_list = stored.list;
+            }
         }
         // By names alone it is not known which pods there are: that says nothing about the seats.
         if let Some(found) = others.filter(|_| self.addresses.is_some()) {
@@ -229,24 +264,6 @@ impl Agent {
             Some(Some(_)) => None,
             None => self.observed.leaderless_since,
         };
-    }
-
-    /// What an etcd tells that serves no clients: it catches up, or has found no leader since it started.
-    async fn look_at_stored_list(&mut self, at: Time) {
-        match has_no_leader(&self.local_host(METRICS_PORT), PEER).await {
-            Ok(true) => {
-                self.observed.leaderless_since.get_or_insert(at);
-            }
-            Ok(false) => self.observed.leaderless_since = None,
-            Err(error) => tracing::trace!(%error, "whether etcd knows a leader is not known"),
-        }
-        if self.observed.leaderless_since.is_none() {
-            return;
-        }
-        match stored_list(&self.local_host(PEER_PORT), &self.names, PEER).await {
-            Ok(list) => self.observed.local_list = Some(list),
-            Err(error) => tracing::trace!(%error, "no stored list"),
-        }
     }
 
     /// Where the peers are: by the EndpointSlices, or by their names while the API server does not answer.
@@ -297,21 +314,46 @@ impl Agent {
         self.known_addresses().get(&seat).map(client_url)
     }
 
-    /// The leader that the members of `cluster` follow, as far as they answered lately.
+    /// The leader that most members of `cluster` follow, as far as they answered lately.
     pub(crate) fn leader_of(&self, cluster: ClusterId) -> Option<MemberId> {
         let now = self.now();
         let peers = self.observed.peers.seen.iter().flat_map(|(_, peers)| peers.values());
+        let mut followers = BTreeMap::<MemberId, usize>::new();
         peers
             .filter_map(|peer| peer.etcd.fresh(now))
             .chain(self.observed.local.fresh(now))
             .filter(|status| status.identity.cluster == cluster)
-            .find_map(|status| status.leader)
+            .filter_map(|status| status.leader)
+            .for_each(|leader| *followers.entry(leader).or_default() += 1);
+        let most = followers.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(leader, _)| leader)
     }
 }
 
+/// What an etcd tells that serves no clients: it catches up, or has found no leader since it started.
+struct Stored {
+    /// Whether it knows no leader, if it says so.
+    no_leader: Option<bool>,
+    /// The list on its disk, while it knows no leader.
+    list: Option<MemberList>,
+}
+
+async fn ask_stored(metrics: &str, peer: &str, leaderless: bool, names: &Names) -> Stored {
+    let no_leader = has_no_leader(metrics, STORED).await;
+    let no_leader = no_leader
+        .inspect_err(|error| tracing::trace!(%error, "whether etcd knows a leader is not known"))
+        .ok();
+    if !no_leader.unwrap_or(leaderless) {
+        return Stored { no_leader, list: None };
+    }
+    let list = stored_list(peer, names, STORED).await;
+    let list = list.inspect_err(|error| tracing::trace!(%error, "no stored list")).ok();
+    Stored { no_leader, list }
+}
+
 /// Notes what the watch tells. What was read before it told of a change is old, however fresh.
-fn note_hint(observed: &mut Observed, hint: Option<Workload>) {
-    if observed.hint != hint {
+fn note_hint(observed: &mut Observed, hint: Option<Workload>, changed: bool) {
+    if changed || observed.hint != hint {
         observed.hint = hint;
         observed.workload = Reading::default();
     }
@@ -334,16 +376,17 @@ where
     other
 }
 
-/// Runs `read` of `what` if it is needed, within the API server's deadline.
+/// Runs `read` of `what` if it is needed.
 async fn given<T, E: std::fmt::Display>(
     what: &'static str,
+    within: Duration,
     needed: bool,
     read: impl Future<Output = Result<T, E>>,
 ) -> Option<Result<T, ()>> {
     if !needed {
         return None;
     }
-    Some(match watched(what, tokio::time::timeout(API, read)).await {
+    Some(match watched(what, tokio::time::timeout(within, read)).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             tracing::debug!(what, %error, "a read failed");
@@ -439,9 +482,13 @@ mod tests {
         let five = Workload::Wants(Wanted(5));
         observed.hint = Some(five);
         observed.workload = Reading::saw(Time(10), five);
-        note_hint(&mut observed, Some(five));
+        note_hint(&mut observed, Some(five), false);
         assert_eq!(observed.workload.fresh(Time(20)), Some(&five));
-        note_hint(&mut observed, Some(Workload::Wants(Wanted(3))));
+        note_hint(&mut observed, Some(Workload::Wants(Wanted(3))), true);
+        assert_eq!(observed.workload, Reading::default());
+        // Away and back, between two looks.
+        observed.workload = Reading::saw(Time(30), Workload::Wants(Wanted(1)));
+        note_hint(&mut observed, Some(Workload::Wants(Wanted(3))), true);
         assert_eq!(observed.workload, Reading::default());
     }
 

@@ -20,9 +20,9 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
     } else {
         memory.hook_since = None;
     }
-    // A pod without etcd may end, whatever its volume is.
-    let may_end = o.hook_waits && o.launcher != Launcher::Running;
-    let draft = if let Some(problem) = o.disk.unreadable.as_ref().filter(|_| !may_end) {
+    // It forbids to start etcd. One that runs goes on, and a pod without etcd may end, whatever its volume is.
+    let forbids = o.launcher != Launcher::Running && !o.hook_waits;
+    let draft = if let Some(problem) = o.disk.unreadable.as_ref().filter(|_| forbids) {
         Draft::wait(Phase::Refused, problem.clone(), REST)
     } else {
         match o.launcher {

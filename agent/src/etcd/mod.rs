@@ -12,8 +12,10 @@ use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, Membe
 
 pub use stored::{has_no_leader, stored_list};
 
-/// How long a read may take.
-const READ: Duration = Duration::from_millis(2_000);
+/// How long a linearizable read may take.
+pub const FENCE: Duration = Duration::from_millis(1_250);
+/// How long an endpoint may take to tell its own member list.
+pub const LIST: Duration = Duration::from_millis(500);
 /// How long a change of membership may take before its outcome is settled by listing again.
 const CHANGE: Duration = Duration::from_millis(5_000);
 
@@ -114,7 +116,7 @@ impl Etcd {
     /// No answer, or a learner, which does not tell.
     pub async fn list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
         let list = self
-            .ask(url, READ, |mut client| async move { client.member_list().await })
+            .ask(url, LIST, |mut client| async move { client.member_list().await })
             .await?;
         let cluster = list.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
         let members = list.members().iter();
@@ -143,7 +145,7 @@ impl Etcd {
         let fence = self
             .ask(
                 url,
-                READ,
+                FENCE,
                 |mut client| async move { client.get("\0", Some(options)).await },
             )
             .await?;

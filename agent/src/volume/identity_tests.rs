@@ -117,3 +117,13 @@ fn no_change_writes_nothing() {
     fs::create_dir(root.path().join("identity.tmp")).unwrap();
     volume.update(|identity| identity.wal_seen = false).unwrap();
 }
+
+#[test]
+fn a_volume_that_cannot_be_written_is_found_out_before_something_must_be_noted() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = Volume::open(root.path(), "c-0", [7; 16]).unwrap();
+    volume.rewrite().unwrap();
+    assert_eq!(&read(root.path()).unwrap().unwrap(), volume.identity());
+    std::fs::remove_dir_all(root.path()).unwrap();
+    assert!(matches!(volume.rewrite(), Err(Error::Io { .. })));
+}

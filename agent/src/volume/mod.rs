@@ -160,6 +160,11 @@ impl Volume {
         Ok(())
     }
 
+    /// Writes the identity as it is, durably: whoever must be able to note something soon learns here if it cannot.
+    pub fn rewrite(&self) -> Result<()> {
+        identity::write(&self.root, &self.identity)
+    }
+
     /// Whether etcd would find a write-ahead log and resume.
     pub fn has_wal(&self) -> Result<bool> {
         wal::has_wal(&self.data_dir())

@@ -12,7 +12,7 @@ use crate::writer::Writer;
 /// The scenarios of this file.
 pub(super) const SCENARIOS: &[Scenario] = &[scenario!(
     "reused-address",
-    "an old EndpointSlice and DNS name the pod of another cluster as a seat, and the seat loses its volume",
+    "an old EndpointSlice and DNS name the pod of another cluster as seat 1, and seat 2 loses its volume",
     reused
 )];
 
@@ -22,11 +22,13 @@ async fn reused(cx: &Ctx) -> Result<()> {
     let theirs = other.create(1).await?;
     cluster.put_data("before").await?;
     other.put_data("theirs").await?;
+    cluster.lead_from(0).await?;
     let writer = Writer::start(&cluster).await?;
     let address = other.pod(0).await?.ip.context("the other cluster has no address")?;
+    // Whoever joins asks seat 1, and hears of a cluster that is not its own.
+    let seat = cluster.seat(1);
     cx.step(format!(
-        "an EndpointSlice names {address} of the other cluster as {}",
-        cluster.seat(2)
+        "an EndpointSlice names {address} of the other cluster as {seat}"
     ));
     // Its name comes after those that Kubernetes gives: whoever keeps one address of a seat keeps this one.
     let stale = json!({
@@ -40,8 +42,8 @@ async fn reused(cx: &Ctx) -> Result<()> {
         },
         "ports": [{ "name": "peer", "port": 2380, "protocol": "TCP" }],
         "endpoints": [{
-            "addresses": [address], "hostname": cluster.seat(2), "conditions": { "ready": true },
-            "targetRef": { "kind": "Pod", "namespace": cx.namespace, "name": cluster.seat(2), "uid": "gone" },
+            "addresses": [address], "hostname": seat, "conditions": { "ready": true },
+            "targetRef": { "kind": "Pod", "namespace": cx.namespace, "name": seat, "uid": "gone" },
         }],
     });
     cx.kubectl.apply(&stale).await?;

@@ -41,7 +41,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .within(600),
     scenario!(
         "shrink-without-quorum",
-        "3→1 by kubectl scale statefulset while two of three hang, until their hooks run out of time",
+        "3→1 by kubectl scale statefulset while two of three hang, so that nobody can leave",
         without_quorum
     )
     .within(600),
@@ -159,17 +159,23 @@ async fn without_quorum(cx: &Ctx) -> Result<()> {
     }
     cluster.ask_size(1, By::StatefulSet).await?;
     rescue::raised_to(&cluster, 2).await?;
-    // Until then nobody can leave, and nobody may be removed.
     let address = cluster
         .pod(0)
         .await?
         .client_address()
         .context("seat 0 has no address")?;
-    holds("three members while there is no quorum", secs(30), async || {
+    holds("seat 0 without a quorum, and as it was", secs(20), async || {
         let members = cx.world.etcd.view(&address).await?.members;
         ensure!(members.len() == 3, "members: {members:?}");
+        ensure!(cx.world.etcd.fenced_view(&address).await.is_err(), "there is a quorum");
         Ok(())
     })
     .await?;
-    rescue::ends_at_one(&cluster, before.cluster_id).await
+    rescue::ends_at_one(&cluster, before.cluster_id).await?;
+    let after = cluster.converged(1, secs(10)).await?;
+    ensure!(
+        after.members[&cluster.seat(0)] == before.members[&cluster.seat(0)],
+        "seat 0 is another member: {before:?}, {after:?}"
+    );
+    Ok(())
 }
