@@ -4,9 +4,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::volumes::{lose_volume, replaced};
+use crate::agent;
 use crate::ctx::Ctx;
 use crate::scenario::{Scenario, scenario};
-use crate::wait::secs;
+use crate::wait::{holds, secs};
 use crate::writer::Writer;
 
 /// The scenarios of this file.
@@ -48,8 +49,26 @@ async fn reused(cx: &Ctx) -> Result<()> {
     });
     cx.kubectl.apply(&stale).await?;
     lose_volume(&cluster, 2).await?;
-    replaced(&cluster, &before, 2).await?;
+    // Seat 1 cannot be asked, so that seat 2's old member may not go yet; and nothing is learnt from the stranger.
+    let address = cluster
+        .pod(0)
+        .await?
+        .client_address()
+        .context("seat 0 has no address")?;
+    holds("the members as they were", secs(20), async || {
+        let members = cx.world.etcd.fenced_view(&address).await?.members;
+        let same = members
+            .iter()
+            .all(|member| before.members.get(&member.name) == Some(&member.id));
+        ensure!(same && members.len() == 3, "{before:?} became {members:?}");
+        Ok(())
+    })
+    .await?;
+    let ip = cluster.pod(2).await?.ip.context("seat 2 has no address")?;
+    cx.note(format!("meanwhile: {}", agent::status(&ip).await?["why"]));
+    cx.step("the EndpointSlice is deleted");
     cx.kubectl.run_line("delete endpointslice demo-stale").await?;
+    replaced(&cluster, &before, 2).await?;
     writer.finish(&cluster).await?;
     let after = other.converged(1, secs(10)).await?;
     ensure!(after == theirs, "the other cluster changed: {theirs:?}, {after:?}");
