@@ -298,6 +298,8 @@ impl Launch {
             Some(etcd) => {
                 if ends {
                     self.ending.get_or_insert(Ending::Signal(kind.as_raw_value()));
+                    // An etcd was seen to take two minutes for its end. What it promised is on its disk.
+                    self.kill_at.get_or_insert(Instant::now() + STOP_PATIENCE);
                 }
                 child::kill(etcd.pid, kind.as_raw_value());
                 None

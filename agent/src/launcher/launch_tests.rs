@@ -284,6 +284,18 @@ async fn an_etcd_that_ignores_the_order_is_killed() {
 }
 
 #[tokio::test]
+async fn an_etcd_that_does_not_end_at_a_signal_is_killed() {
+    let pod = Pod::new();
+    let agent = pod.agent();
+    pod.start_patient(&agent, "").await;
+    tokio::time::pause();
+    let asked = Instant::now();
+    pod.signals.send(SignalKind::terminate()).unwrap();
+    assert_eq!(pod.launcher.await.unwrap().unwrap(), 137);
+    assert!(asked.elapsed() >= STOP_PATIENCE);
+}
+
+#[tokio::test]
 async fn an_order_to_stop_ends_a_launcher_that_runs_nothing() {
     let pod = Pod::new();
     let agent = pod.agent();
