@@ -40,6 +40,12 @@ impl Process {
         self.command[0].ends_with("muster-agent") && serves && self.has("POD_NAMESPACE", namespace)
     }
 
+    /// Whether it is the agent's worker, the child that does the work, of a pod in this namespace.
+    pub(crate) fn is_agent_worker_in(&self, namespace: &str) -> bool {
+        let works = self.command.get(1).is_some_and(|word| word == "serve-worker");
+        self.command[0].ends_with("muster-agent") && works && self.has("POD_NAMESPACE", namespace)
+    }
+
     /// Whether it is etcd itself, of this seat in this namespace. Settings may
     /// come as flags or as environment variables.
     pub(crate) fn is_etcd_of(&self, namespace: &str, seat: &str) -> bool {

@@ -20,7 +20,7 @@ const TICKS: f64 = 100.0;
 /// The cost of a cluster at rest.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rest {
-    /// Resident memory of each agent, MiB.
+    /// Resident memory of each agent, its parent process included, MiB.
     pub(super) agent_mib: Vec<f64>,
     /// CPU of each agent, in thousandths of a core.
     pub(super) agent_millicores: Vec<f64>,
@@ -41,12 +41,19 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
     let cx = cluster.cx;
     cx.step("settling");
     tokio::time::sleep(secs(15)).await;
-    let agents = begin(|process| process.is_agent_in(&cx.namespace) && process.has("MUSTER_CLUSTER", cluster.name()))?;
-    ensure!(
-        !agents.is_empty(),
-        "no process of an agent of {} was found",
-        cluster.name()
-    );
+    let mut agents = BTreeMap::new();
+    for pod in cluster.pods().await?.into_keys() {
+        let both = begin(|process| {
+            let ours = process.is_agent_in(&cx.namespace) || process.is_agent_worker_in(&cx.namespace);
+            ours && process.has("POD_NAME", &pod)
+        })?;
+        ensure!(
+            both.len() == 2,
+            "{pod} has {} processes of an agent, not two",
+            both.len()
+        );
+        agents.insert(pod, both);
+    }
     let host = format!("{OPERATOR}-");
     let operator = begin(|process| {
         let here = process.environment.iter().any(|one| {
@@ -64,9 +71,14 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
     ));
     tokio::time::sleep(span).await;
     let mut rest = Rest::default();
-    for agent in &agents {
-        rest.agent_mib.push(agent.mib()?);
-        rest.agent_millicores.push(agent.millicores(span)?);
+    for both in agents.values() {
+        let (mut mib, mut millicores) = (0.0, 0.0);
+        for process in both {
+            mib += process.mib()?;
+            millicores += process.millicores(span)?;
+        }
+        rest.agent_mib.push(mib);
+        rest.agent_millicores.push(millicores);
     }
     for process in &operator {
         rest.operator_mib += process.mib()?;
