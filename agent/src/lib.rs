@@ -15,6 +15,7 @@ pub mod agent;
 pub mod alone;
 pub mod cli;
 pub mod config;
+pub mod corruption;
 pub mod etcd;
 pub mod get;
 pub mod http;

@@ -14,6 +14,7 @@ use muster_membership::{
 };
 
 use crate::agent::{Agent, client_url};
+use crate::corruption::tells_of_corruption;
 use crate::etcd::{FENCE, LIST, has_no_leader, stored_list};
 use crate::kubernetes::Address;
 use crate::launcher::protocol::{Exit, Lock};
@@ -37,30 +38,6 @@ const _: () = assert!(FENCE.as_millis() + LIST.as_millis() <= ETCD.as_millis());
 
 /// What a read takes on a machine that is not busy, and more: a slower one is told of.
 const SLOW: Duration = Duration::from_millis(200);
-
-/// What etcd writes when it cannot open its data (etcd `server/storage`, `wal`, `snap`, bbolt).
-const CORRUPTION: [&str; 12] = [
-    "crc mismatch",
-    "wal: file not found",
-    "wal: slice bounds out of range",
-    "walpb: ",
-    "invalid database",
-    "database file is not valid",
-    "checksum error",
-    "failed to recover v3 backend from snapshot",
-    "failed to read WAL",
-    "wal: max entry size limit exceeded",
-    // A damaged record of the log is decoded before its checksum is looked at (etcd `wal/decoder.go`); at a start
-    // nothing else is decoded but what lies on the disk.
-    "\"error\":\"proto: ",
-    // raft's own words when the leader knows that this log held entries that are gone.
-    "Was the raft log corrupted, truncated, or lost?",
-];
-
-/// Whether a line of etcd's says that its data is damaged.
-fn tells_of_corruption(line: &str) -> bool {
-    CORRUPTION.iter().any(|text| line.contains(text))
-}
 
 impl Agent {
     /// Looks at everything near, and at what `needs` names.
@@ -468,7 +445,7 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
 mod tests {
     use muster_membership::{Me, Observed, Reading, Seat, Time, Wanted, Workload};
 
-    use super::{note_hint, tells_of_corruption};
+    use super::note_hint;
 
     #[test]
     fn a_change_that_the_watch_tells_makes_the_last_read_old() {
@@ -490,24 +467,5 @@ mod tests {
         observed.workload = Reading::saw(Time(30), Workload::Wants(Wanted(1)));
         note_hint(&mut observed, Some(Workload::Wants(Wanted(3))), true);
         assert_eq!(observed.workload, Reading::default());
-    }
-
-    /// As etcd 3.5.21 wrote them.
-    #[test]
-    fn etcds_words_for_damaged_data_are_known_and_others_are_not() {
-        for line in [
-            r#"{"level":"fatal","caller":"etcdmain/etcd.go:204","msg":"discovery failed","error":"proto: integer overflow"}"#,
-            r#"{"level":"fatal","caller":"etcdmain/etcd.go:204","msg":"discovery failed","error":"walpb: crc mismatch"}"#,
-            r#"{"level":"panic","msg":"tocommit(9) is out of range [lastIndex(4)]. Was the raft log corrupted, truncated, or lost?"}"#,
-        ] {
-            assert!(tells_of_corruption(line), "{line}");
-        }
-        for line in [
-            r#"{"level":"fatal","msg":"discovery failed","error":"error validating peerURLs: member count is unequal"}"#,
-            r#"{"level":"fatal","msg":"discovery failed","error":"listen tcp 0.0.0.0:2380: bind: address already in use"}"#,
-            r#"{"level":"warn","msg":"prober detected unhealthy status","error":"dial tcp: proto: not a word at the beginning"}"#,
-        ] {
-            assert!(!tells_of_corruption(line), "{line}");
-        }
     }
 }
