@@ -82,6 +82,14 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
+        // Killed, it would leave its worker behind.
+        if let Ok(None) = self.process.try_wait() {
+            self.signal(SIGTERM);
+            let until = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         _ = self.process.kill();
         _ = self.process.wait();
     }
