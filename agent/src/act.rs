@@ -1,7 +1,7 @@
 //! Acting: each step of a decision, in order; the first that does not surely succeed ends the list.
 
 use muster_membership::ids::founding_cluster_id;
-use muster_membership::{Action, ArchiveReason, ClusterId, Decision, MemberId, Reading, StartPlan};
+use muster_membership::{Action, ArchiveReason, ClusterId, Decision, Reading, StartPlan};
 
 use crate::agent::{Agent, new_token};
 use crate::etcd::Failure;
@@ -76,10 +76,8 @@ impl Agent {
             Action::AddLearner => {
                 let (cluster, url) = self.change_endpoint()?;
                 // A member that cannot be noted would be taken for another volume's, and removed again.
-                let noted = opened(&mut self.volume).and_then(|volume| Ok(volume.rewrite()?));
-                if let Err(error) = noted {
-                    self.observed.refusal = Some(format!("the volume cannot be written: {error}"));
-                    return Err(error);
+                if let Err(error) = opened(&mut self.volume)?.rewrite() {
+                    return self.settle(Err(Failure::Refused(format!("the volume cannot be written: {error}"))));
                 }
                 let peer_url = self.observed.me.peer_url.clone();
                 self.observed.list = Reading::default();
@@ -142,7 +140,7 @@ impl Agent {
         }
     }
 
-    /// Notes what etcd refused, for the sentence that people read.
+    /// Notes what was refused, for the sentence that people read.
     fn settle<T>(&mut self, result: Result<T, Failure>) -> anyhow::Result<T> {
         self.observed.refusal = match &result {
             Ok(_) => None,
@@ -157,13 +155,11 @@ impl Agent {
             Some((_, list)) => list.cluster,
             None => anyhow::bail!("the members are not known"),
         };
-        let leader: Option<MemberId> = self.leader_of(cluster);
-        let url = leader.and_then(|leader| self.url_of(leader));
-        let Some(url) = url else {
+        let leader = self.observed.leader_of(cluster, self.now());
+        let Some(url) = leader.and_then(|leader| self.url_of(leader)) else {
             // It is asked who leads, and then not at once again.
             self.observed.peers = Reading::default();
-            self.observed.refusal = Some("the leader does not answer".into());
-            anyhow::bail!("the leader does not answer");
+            return self.settle(Err(Failure::Refused("the leader does not answer".into())));
         };
         Ok((cluster, url))
     }

@@ -216,15 +216,9 @@ impl Agent {
             Some(Err(())) => self.observed.local.fail(at),
             None => {}
         }
-        if let Some(stored) = stored {
-            self.observed.leaderless_since = match stored.no_leader {
-                Some(true) => self.observed.leaderless_since.or(Some(at)),
-                Some(false) => None,
-                None => self.observed.leaderless_since,
-            };
-            if stored.list.is_some() {
-                self.observed.local_list = stored.list;
-            }
+        let (no_leader, list) = stored.map_or((None, None), |stored| (stored.no_leader, stored.list));
+        if list.is_some() {
+            self.observed.local_list = list;
         }
         // By names alone it is not known which pods there are: that says nothing about the seats.
         if let Some(found) = others.filter(|_| self.addresses.is_some()) {
@@ -235,10 +229,10 @@ impl Agent {
             Some(None) => self.observed.list.fail(at),
             None => {}
         }
-        let leader = self.observed.local.fresh(self.now()).map(|status| status.leader);
-        self.observed.leaderless_since = match leader {
-            Some(None) => self.observed.leaderless_since.or(Some(at)),
-            Some(Some(_)) => None,
+        let status = self.observed.local.fresh(self.now());
+        self.observed.leaderless_since = match status.map(|status| status.leader.is_none()).or(no_leader) {
+            Some(true) => self.observed.leaderless_since.or(Some(at)),
+            Some(false) => None,
             None => self.observed.leaderless_since,
         };
     }
@@ -289,21 +283,6 @@ impl Agent {
             .find(|(_, peer)| peer.etcd.fresh(now).is_some_and(is_it))
             .map(|(seat, _)| *seat)?;
         self.known_addresses().get(&seat).map(client_url)
-    }
-
-    /// The leader that most members of `cluster` follow, as far as they answered lately.
-    pub(crate) fn leader_of(&self, cluster: ClusterId) -> Option<MemberId> {
-        let now = self.now();
-        let peers = self.observed.peers.seen.iter().flat_map(|(_, peers)| peers.values());
-        let mut followers = BTreeMap::<MemberId, usize>::new();
-        peers
-            .filter_map(|peer| peer.etcd.fresh(now))
-            .chain(self.observed.local.fresh(now))
-            .filter(|status| status.identity.cluster == cluster)
-            .filter_map(|status| status.leader)
-            .for_each(|leader| *followers.entry(leader).or_default() += 1);
-        let most = followers.into_iter().max_by_key(|(_, count)| *count);
-        most.map(|(leader, _)| leader)
     }
 }
 

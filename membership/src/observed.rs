@@ -375,27 +375,32 @@ impl Observed {
         }
     }
 
-    /// The members of `cluster` that answer right now, and those of them that follow the leader that
-    /// most of them follow.
-    #[must_use]
-    pub fn live(&self, cluster: ClusterId, now: Time) -> Live {
+    /// The members of `cluster` that answer right now, each with the leader it follows.
+    fn answers(&self, cluster: ClusterId, now: Time) -> BTreeMap<MemberId, Option<MemberId>> {
         let peers = self.peers.seen.iter().flat_map(|(_, peers)| peers.values());
-        let answers: BTreeMap<_, _> = peers
+        peers
             .filter_map(|peer| peer.etcd.fresh(now))
             .chain(self.local.fresh(now))
             .filter(|status| status.identity.cluster == cluster)
             .map(|status| (status.identity.member, status.leader))
-            .collect();
-        let following = |leader: MemberId| {
-            answers
-                .iter()
-                .filter(move |(_, l)| **l == Some(leader))
-                .map(|(id, _)| *id)
-        };
-        let leaders: BTreeSet<_> = answers.values().flatten().collect();
-        let leader = leaders.into_iter().max_by_key(|leader| following(**leader).count());
+            .collect()
+    }
+
+    /// The leader that most of the members of `cluster` follow that answer right now.
+    #[must_use]
+    pub fn leader_of(&self, cluster: ClusterId, now: Time) -> Option<MemberId> {
+        most_followed(&self.answers(cluster, now))
+    }
+
+    /// The members of `cluster` that answer right now, and those of them that follow the leader that
+    /// most of them follow.
+    #[must_use]
+    pub fn live(&self, cluster: ClusterId, now: Time) -> Live {
+        let answers = self.answers(cluster, now);
+        let leader = most_followed(&answers);
+        let together = answers.iter().filter(|(_, l)| leader.is_some() && **l == leader);
         Live {
-            together: leader.map(|leader| following(*leader).collect()).unwrap_or_default(),
+            together: together.map(|(id, _)| *id).collect(),
             answering: answers.into_keys().collect(),
         }
     }
@@ -415,6 +420,12 @@ impl Observed {
     pub fn pod_is_gone(&self, seat: Seat, now: Time) -> bool {
         seat != self.me.seat && self.peers.fresh(now).is_some_and(|peers| !peers.contains_key(&seat))
     }
+}
+
+fn most_followed(answers: &BTreeMap<MemberId, Option<MemberId>>) -> Option<MemberId> {
+    let followers = |leader: MemberId| answers.values().filter(|l| **l == Some(leader)).count();
+    let leaders: BTreeSet<_> = answers.values().flatten().copied().collect();
+    leaders.into_iter().max_by_key(|leader| followers(*leader))
 }
 
 #[cfg(test)]

@@ -187,6 +187,12 @@ impl<'a> Cluster<'a> {
             .with_context(|| format!("no pod {name}"))
     }
 
+    /// The client address of one seat.
+    pub(crate) async fn address(&self, seat: u32) -> Result<String> {
+        let address = self.pod(seat).await?.client_address();
+        address.with_context(|| format!("{} has no address", self.seat(seat)))
+    }
+
     /// The name of a seat.
     pub(crate) fn seat(&self, seat: u32) -> String {
         format!("{}-{seat}", self.name)
@@ -256,11 +262,7 @@ impl<'a> Cluster<'a> {
 
     /// Writes a few keys through the first seat, to be found again later.
     pub(crate) async fn put_data(&self, tag: &str) -> Result<()> {
-        let address = self
-            .pod(0)
-            .await?
-            .client_address()
-            .context("the first seat has no address")?;
+        let address = self.address(0).await?;
         for i in 0..20 {
             self.cx
                 .world

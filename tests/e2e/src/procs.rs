@@ -36,14 +36,17 @@ impl Process {
 
     /// Whether it is the agent of a pod in this namespace.
     pub(crate) fn is_agent_in(&self, namespace: &str) -> bool {
-        let serves = self.command.get(1).is_some_and(|word| word == "serve");
-        self.command[0].ends_with("muster-agent") && serves && self.has("POD_NAMESPACE", namespace)
+        self.plays("serve", namespace)
     }
 
     /// Whether it is the agent's worker, the child that does the work, of a pod in this namespace.
     pub(crate) fn is_agent_worker_in(&self, namespace: &str) -> bool {
-        let works = self.command.get(1).is_some_and(|word| word == "serve-worker");
-        self.command[0].ends_with("muster-agent") && works && self.has("POD_NAMESPACE", namespace)
+        self.plays("serve-worker", namespace)
+    }
+
+    fn plays(&self, part: &str, namespace: &str) -> bool {
+        let plays = self.command.get(1).is_some_and(|word| word == part);
+        self.command[0].ends_with("muster-agent") && plays && self.has("POD_NAMESPACE", namespace)
     }
 
     /// Whether it is etcd itself, of this seat in this namespace. Settings may

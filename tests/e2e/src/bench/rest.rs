@@ -72,18 +72,11 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
     tokio::time::sleep(span).await;
     let mut rest = Rest::default();
     for both in agents.values() {
-        let (mut mib, mut millicores) = (0.0, 0.0);
-        for process in both {
-            mib += process.mib()?;
-            millicores += process.millicores(span)?;
-        }
+        let (mib, millicores) = cost(both, span)?;
         rest.agent_mib.push(mib);
         rest.agent_millicores.push(millicores);
     }
-    for process in &operator {
-        rest.operator_mib += process.mib()?;
-        rest.operator_millicores += process.millicores(span)?;
-    }
+    (rest.operator_mib, rest.operator_millicores) = cost(&operator, span)?;
     let minutes = span.as_secs_f64() / 60.0;
     let (agent, operator) = (
         format!("system:serviceaccount:{}:", cx.namespace),
@@ -132,6 +125,16 @@ fn begin(fits: impl Fn(&Process) -> bool) -> Result<Vec<Meter>> {
         })
     };
     procs::find(fits)?.into_iter().map(meter).collect()
+}
+
+/// What these processes have together: MiB, and thousandths of a core.
+fn cost(processes: &[Meter], span: Duration) -> Result<(f64, f64)> {
+    let (mut mib, mut millicores) = (0.0, 0.0);
+    for process in processes {
+        mib += process.mib()?;
+        millicores += process.millicores(span)?;
+    }
+    Ok((mib, millicores))
 }
 
 impl Meter {

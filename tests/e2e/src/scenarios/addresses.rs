@@ -50,11 +50,7 @@ async fn reused(cx: &Ctx) -> Result<()> {
     cx.kubectl.apply(&stale).await?;
     lose_volume(&cluster, 2).await?;
     // Seat 1 cannot be asked, so that seat 2's old member may not go yet; and nothing is learnt from the stranger.
-    let address = cluster
-        .pod(0)
-        .await?
-        .client_address()
-        .context("seat 0 has no address")?;
+    let address = cluster.address(0).await?;
     holds("the members as they were", secs(20), async || {
         let members = cx.world.etcd.fenced_view(&address).await?.members;
         let same = members

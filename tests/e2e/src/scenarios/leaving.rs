@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -76,11 +76,7 @@ async fn removed_stays_out(cx: &Ctx) -> Result<()> {
         .run(&["patch", "statefulset", cluster.name(), "--type=merge", "-p", &target])
         .await?;
     let alone = async || {
-        let address = cluster
-            .pod(0)
-            .await?
-            .client_address()
-            .context("seat 0 has no address")?;
+        let address = cluster.address(0).await?;
         let view = cx.world.etcd.fenced_view(&address).await?;
         ensure!(view.members.len() == 1, "members: {:?}", view.members);
         ensure!(
@@ -159,11 +155,7 @@ async fn without_quorum(cx: &Ctx) -> Result<()> {
     }
     cluster.ask_size(1, By::StatefulSet).await?;
     rescue::raised_to(&cluster, 2).await?;
-    let address = cluster
-        .pod(0)
-        .await?
-        .client_address()
-        .context("seat 0 has no address")?;
+    let address = cluster.address(0).await?;
     holds("seat 0 without a quorum, and as it was", secs(20), async || {
         let members = cx.world.etcd.view(&address).await?.members;
         ensure!(members.len() == 3, "members: {members:?}");
@@ -171,8 +163,7 @@ async fn without_quorum(cx: &Ctx) -> Result<()> {
         Ok(())
     })
     .await?;
-    rescue::ends_at_one(&cluster, before.cluster_id).await?;
-    let after = cluster.converged(1, secs(10)).await?;
+    let after = rescue::ends_at_one(&cluster, before.cluster_id).await?;
     ensure!(
         after.members[&cluster.seat(0)] == before.members[&cluster.seat(0)],
         "seat 0 is another member: {before:?}, {after:?}"

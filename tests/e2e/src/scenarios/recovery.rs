@@ -130,20 +130,7 @@ async fn lost_for_good(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("demo");
     cluster.create(3).await?;
     cluster.put_data("before").await?;
-    cx.step("the volumes of seats 1 and 2 are deleted");
-    for seat in [1, 2] {
-        let name = cluster.seat(seat);
-        cx.kubectl
-            .run_line(&format!("delete persistentvolumeclaim data-{name} --wait=false"))
-            .await?;
-    }
-    cx.kubectl
-        .run_line(&format!(
-            "delete pod {} {} --grace-period=0 --force",
-            cluster.seat(1),
-            cluster.seat(2)
-        ))
-        .await?;
+    delete_volumes(&cluster, &[1, 2]).await?;
     says_that_the_quorum_is_lost(&cluster).await?;
     holds("seat 0 alone, readable and as it was", secs(20), async || {
         let pod = cluster.pod(0).await?;
@@ -169,13 +156,13 @@ async fn lost_for_good(cx: &Ctx) -> Result<()> {
     .await
 }
 
-async fn every_volume(cx: &Ctx) -> Result<()> {
-    let cluster = cx.cluster("demo");
-    let before = cluster.create(3).await?;
-    cluster.put_data("before").await?;
-    cx.step("all volumes are deleted, and the pods");
-    let names = [0, 1, 2].map(|seat| cluster.seat(seat));
-    let claims = names.each_ref().map(|name| format!("data-{name}"));
+async fn delete_volumes(cluster: &Cluster<'_>, seats: &[u32]) -> Result<()> {
+    let (cx, names) = (
+        cluster.cx,
+        seats.iter().map(|seat| cluster.seat(*seat)).collect::<Vec<_>>(),
+    );
+    cx.step(format!("the volumes of seats {seats:?} are deleted, and their pods"));
+    let claims: Vec<_> = names.iter().map(|name| format!("data-{name}")).collect();
     cx.kubectl
         .run_line(&format!(
             "delete persistentvolumeclaim {} --wait=false",
@@ -185,6 +172,14 @@ async fn every_volume(cx: &Ctx) -> Result<()> {
     cx.kubectl
         .run_line(&format!("delete pod {} --grace-period=0 --force", names.join(" ")))
         .await?;
+    Ok(())
+}
+
+async fn every_volume(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(3).await?;
+    cluster.put_data("before").await?;
+    delete_volumes(&cluster, &[0, 1, 2]).await?;
     let message = until("Stalled, as the cluster is lost", secs(120), async || {
         let condition = condition(&cluster, "Stalled").await?.context("no such condition")?;
         ensure!(
@@ -215,7 +210,7 @@ async fn every_volume(cx: &Ctx) -> Result<()> {
     cx.kubectl.run(&words).await?;
     let after = cluster.converged(3, secs(120)).await?;
     ensure!(after.cluster_id != before.cluster_id, "the lost cluster's ID again");
-    let address = cluster.pod(0).await?.client_address().context("no address")?;
+    let address = cluster.address(0).await?;
     let found = cx.world.etcd.range(&address, "data/before/", true).await?;
     ensure!(found.is_empty(), "the new store is not empty: {found:?}");
     cluster.reported(&after).await

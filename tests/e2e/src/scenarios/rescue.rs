@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::cluster::{By, Cluster};
 use crate::ctx::Ctx;
+use crate::judge::Settled;
 use crate::scenario::{Scenario, scenario};
 use crate::wait::{secs, until};
 
@@ -44,7 +45,7 @@ async fn rescue(cx: &Ctx) -> Result<()> {
         ))
         .await?;
     raised_to(&cluster, 3).await?;
-    ends_at_one(&cluster, before.cluster_id).await
+    ends_at_one(&cluster, before.cluster_id).await.map(drop)
 }
 
 async fn woken_smaller(cx: &Ctx) -> Result<()> {
@@ -60,7 +61,7 @@ async fn woken_smaller(cx: &Ctx) -> Result<()> {
     .await?;
     cluster.ask_size(1, By::StatefulSet).await?;
     raised_to(&cluster, 3).await?;
-    ends_at_one(&cluster, before.cluster_id).await
+    ends_at_one(&cluster, before.cluster_id).await.map(drop)
 }
 
 /// The operator raises the replicas to a quorum.
@@ -81,9 +82,10 @@ pub(super) async fn raised_to(cluster: &Cluster<'_>, quorum: i32) -> Result<()> 
 }
 
 /// With its quorum back, the cluster shrinks to 1 properly.
-pub(super) async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64) -> Result<()> {
+pub(super) async fn ends_at_one(cluster: &Cluster<'_>, cluster_id: u64) -> Result<Settled> {
     let after = cluster.converged(1, secs(300)).await?;
     ensure!(after.cluster_id == cluster_id, "it is another cluster: {after:?}");
     cluster.check_data("before").await?;
-    cluster.reported(&after).await
+    cluster.reported(&after).await?;
+    Ok(after)
 }

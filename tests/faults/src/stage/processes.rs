@@ -27,7 +27,10 @@ impl Process {
 /// Returns when all of these have ended. One that waits for a busy disk does not end before it has its answer.
 pub(crate) async fn ended(processes: &[Process]) -> Result<()> {
     until("killed processes to end", secs(60), async || {
-        let left: Vec<_> = processes.iter().filter_map(|process| state(process.0)).collect();
+        let left = processes.iter().filter_map(|process| stat(process.0));
+        let left: Vec<_> = left
+            .map(|stat| format!("{} is in state {}", stat.name, stat.state))
+            .collect();
         ensure!(left.is_empty(), "{}", left.join("; "));
         Ok(())
     })
@@ -48,7 +51,7 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .filter_map(|pid| Some((pid, stat(pid)?.parent)))
         .collect();
     let mut found: Vec<i32> = vec![];
     let mut next = vec![ancestor];
@@ -61,18 +64,24 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
     found.into_iter().map(Process).collect()
 }
 
-/// The parent of a process that is no zombie.
-fn parent(pid: i32) -> Option<i32> {
-    let state = state(pid)?;
-    // The name in parentheses may hold anything.
-    state.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+/// A process that is no zombie.
+struct Stat {
+    /// Its number and name, as the kernel writes them.
+    name: String,
+    /// A letter.
+    state: String,
+    parent: i32,
 }
 
-/// Number, name, state and parent of a process that is no zombie, as the kernel writes them.
-fn state(pid: i32) -> Option<String> {
+fn stat(pid: i32) -> Option<Stat> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
     let (name, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
-    let (state, parent) = (fields.next()?, fields.next()?);
-    (state != "Z").then(|| format!("{name}) {state} {parent}"))
+    let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
+    (state != "Z").then(|| Stat {
+        name: format!("{name})"),
+        state: state.to_owned(),
+        parent,
+    })
 }
