@@ -7,10 +7,16 @@ fault() {
 	case $kind in
 	cut) cut_traffic "$@" ;;
 	heal) heal_traffic "$@" ;;
-	heal-all) heal_all ;;
+	heal-all)
+		heal_all
+		heal_slow_disks
+		;;
 	count) count_packets "$@" ;;
 	count-traffic) count_traffic "$@" ;;
-	list) show_faults ;;
+	list)
+		show_faults
+		show_slow_disks
+		;;
 	kill-node) for_node kill_node "$@" ;;
 	start-node) for_node start_node "$@" ;;
 	freeze-node) for_node cgroup_freeze "$@" ;;
@@ -18,6 +24,8 @@ fault() {
 	stop) signal_container "$(need "${1:-}")" "$(need "${2:-}")" STOP ;;
 	cont) signal_container "$(need "${1:-}")" "$(need "${2:-}")" CONT ;;
 	kill) kill_container "$@" ;;
+	slow-disk) slow_disk "$@" ;;
+	fast-disk) fast_disk "$@" ;;
 	api-down) kill_daemon apiserver ;;
 	api-up)
 		ensure apiserver launch_apiserver
@@ -27,7 +35,7 @@ fault() {
 	esac
 }
 
-need() { [[ -n $1 ]] && echo "$1" || die "usage: fault stop|cont|kill NAMESPACE/POD CONTAINER"; }
+need() { [[ -n $1 ]] && echo "$1" || die "usage: fault stop|cont|kill|slow-disk|fast-disk NAMESPACE/POD CONTAINER"; }
 
 for_node() {
 	local node

@@ -4,7 +4,7 @@
 # command:package of everything the bed calls
 NEEDED=(
 	containerd:containerd runc:runc iptables:iptables conntrack:conntrack
-	socat:socat jq:jq openssl:openssl ip:iproute2 nsenter:util-linux
+	socat:socat strace:strace jq:jq openssl:openssl ip:iproute2 nsenter:util-linux
 	flock:util-linux mount:mount sysctl:procps xxd:xxd tar:tar
 )
 

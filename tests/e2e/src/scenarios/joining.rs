@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::cluster::{By, Cluster};
 use crate::ctx::Ctx;
-use crate::judge;
+use crate::judge::{self, Settled};
 use crate::procs;
 use crate::scenario::{Scenario, scenario};
 use crate::wait::{holds, secs, until};
@@ -35,6 +35,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "paused-member",
         "3→5 while a voter pauses for 20 seconds",
         paused_member
+    ),
+    scenario!(
+        "slow-disk",
+        "3→5→3 while each sync of the leader's disk takes 0.2 s longer, then that of a follower and of a joiner",
+        slow_disk
     ),
     scenario!(
         "learner-dies",
@@ -127,15 +132,51 @@ async fn paused_member(cx: &Ctx) -> Result<()> {
     tokio::time::sleep(secs(20)).await;
     cx.fault(&format!("cont {} etcd", cluster.path(1))).await?;
     let after = cluster.converged(5, secs(180)).await?;
-    ensure!(
-        before
-            .members
-            .iter()
-            .all(|(seat, id)| after.members.get(seat) == Some(id)),
-        "{before:?} became {after:?}"
-    );
+    kept(&before, &after)?;
     writer.finish(&cluster).await?;
     cluster.check_data("before").await
+}
+
+async fn slow_disk(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(3).await?;
+    cluster.put_data("before").await?;
+    cluster.lead_from(0).await?;
+    let writer = Writer::start(&cluster).await?;
+    slow_down(&cluster, 0).await?;
+    cluster.ask_size(5, By::Patch).await?;
+    let five = cluster.converged(5, secs(180)).await?;
+    cx.note("5 voters with a leader on a slow disk");
+    kept(&before, &five)?;
+    cluster.scale(3, By::Scale).await?;
+    cx.note("3 again with it");
+    cx.fault(&format!("fast-disk {} etcd", cluster.path(0))).await?;
+
+    slow_down(&cluster, 1).await?;
+    cluster.ask_size(5, By::Patch).await?;
+    let joiner = |process: &procs::Process| process.is_etcd_of(&cx.namespace, &cluster.seat(3));
+    procs::appears("etcd of a joiner to start", secs(90), joiner).await?;
+    slow_down(&cluster, 3).await?;
+    kept(&before, &cluster.converged(5, secs(180)).await?)?;
+    cx.note("5 voters with a follower and a joiner on slow disks");
+    writer.finish(&cluster).await?;
+    cluster.check_data("before").await
+}
+
+/// The members that were there before are there under the same IDs.
+fn kept(before: &Settled, after: &Settled) -> Result<()> {
+    let same = |(seat, id)| after.members.get(seat) == Some(id);
+    ensure!(before.members.iter().all(same), "{before:?} became {after:?}");
+    Ok(())
+}
+
+/// Every sync of this seat's etcd takes 0.2 s longer: a disk that is worse
+/// than anything etcd is meant for, but works.
+async fn slow_down(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
+    let path = cluster.path(seat);
+    cluster.cx.fault_at_end(&format!("fast-disk {path} etcd"));
+    cluster.cx.fault(&format!("slow-disk {path} etcd 200")).await?;
+    Ok(())
 }
 
 async fn learner_dies(cx: &Ctx) -> Result<()> {
@@ -163,13 +204,7 @@ async fn learner_dies(cx: &Ctx) -> Result<()> {
     cx.fault(&format!("cont {} etcd", cluster.path(1))).await?;
     cx.fault(&format!("cont {} etcd", cluster.path(3))).await?;
     let after = cluster.converged(4, secs(240)).await?;
-    ensure!(
-        before
-            .members
-            .iter()
-            .all(|(seat, id)| after.members.get(seat) == Some(id)),
-        "{before:?} became {after:?}"
-    );
+    kept(&before, &after)?;
     cluster.check_data("before").await?;
     judge::look(&cluster, 4).await.map(|_| ())
 }
