@@ -80,7 +80,7 @@ impl Agent {
                     return self.settle(Err(Failure::Refused(format!("the volume cannot be written: {error}"))));
                 }
                 let peer_url = self.observed.me.peer_url.clone();
-                self.observed.list = Reading::default();
+                self.forget_list();
                 let added = self.etcd.add_learner(&url, &peer_url).await;
                 let member = self.settle(added)?;
                 let join = JoinRecord {
@@ -91,13 +91,13 @@ impl Agent {
             }
             Action::Promote { member } => {
                 let (_, url) = self.change_endpoint()?;
-                self.observed.list = Reading::default();
+                self.forget_list();
                 let promoted = self.etcd.promote(&url, *member).await;
                 self.settle(promoted)
             }
             Action::Remove { member } => {
                 let (_, url) = self.change_endpoint()?;
-                self.observed.list = Reading::default();
+                self.forget_list();
                 if self
                     .observed
                     .local

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use muster_api::names::{CLIENT_PORT, Names};
 use muster_api::status_report::StatusReport;
-use muster_membership::{Action, Me, Memory, Observed, Seat, Time, Workload};
+use muster_membership::{Action, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, Questions};
 use crate::kubernetes::{Address, BirthStore, EventWriter, Kubernetes, WorkloadReader};
 use crate::launcher::server::{Launcher as LauncherLink, LeaveRequest};
 use crate::news::Chronicle;
@@ -28,6 +28,7 @@ pub struct Agent {
     pub(crate) hint: watch::Receiver<Option<Workload>>,
     pub(crate) birth: BirthStore,
     pub(crate) etcd: Etcd,
+    pub(crate) questions: Questions,
     pub(crate) events: EventWriter,
     pub(crate) chronicle: Chronicle,
     /// What `/status` answers.
@@ -67,6 +68,7 @@ impl Agent {
             peer_url,
             volume: String::new(),
         };
+        let etcd = Etcd::default();
         Ok(Self {
             names,
             volume: None,
@@ -75,7 +77,8 @@ impl Agent {
             api,
             workload,
             hint,
-            etcd: Etcd::default(),
+            questions: Questions::over(&etcd),
+            etcd,
             events,
             chronicle: Chronicle::default(),
             report,
@@ -94,7 +97,18 @@ impl Agent {
 
     /// The agent's clock.
     pub(crate) fn now(&self) -> Time {
-        Time(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.time(Instant::now())
+    }
+
+    /// A moment on the agent's clock.
+    pub(crate) fn time(&self, at: Instant) -> Time {
+        Time(u64::try_from((at - self.epoch).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// What is known of the members is from before something that changes them.
+    pub(crate) fn forget_list(&mut self) {
+        self.observed.list = Reading::default();
+        self.questions.forget_lists();
     }
 
     /// Until `at` on the agent's clock.

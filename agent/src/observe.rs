@@ -15,15 +15,17 @@ use muster_membership::{
 
 use crate::agent::{Agent, client_url};
 use crate::corruption::tells_of_corruption;
-use crate::etcd::{FENCE, LIST, has_no_leader, stored_list};
+use crate::etcd::{LIST, has_no_leader, stored_list};
 use crate::kubernetes::Address;
 use crate::launcher::protocol::{Exit, Lock};
 use crate::launcher::server::Phase;
 use crate::report;
 use crate::volume::{LastGood, Volume};
 
-/// How long one etcd or agent may take to answer.
+/// How long a look waits for the answer of one etcd or agent. An etcd's may come later: it counts at the next look.
 const PEER: Duration = Duration::from_millis(1_000);
+/// How long it waits for a linearizable read and the list after it.
+const FENCE: Duration = Duration::from_millis(1_750);
 /// How long own etcd's ports may take that answer without a quorum, when it does not answer as a client sees it.
 const STORED: Duration = Duration::from_millis(400);
 /// How long the API server may take to answer.
@@ -32,9 +34,10 @@ const API: Duration = Duration::from_millis(2_200);
 const ETCD: Duration = Duration::from_millis(1_800);
 /// What the core allows a look: what took longer would be asked for again, without end.
 const _: () = assert!(API.as_millis() + ETCD.as_millis() <= limits::READ as u128);
-/// Own etcd is asked one after the other; a fenced list is two requests.
+/// Own etcd is asked one after the other.
 const _: () = assert!(PEER.as_millis() + 2 * STORED.as_millis() <= ETCD.as_millis());
-const _: () = assert!(FENCE.as_millis() + LIST.as_millis() <= ETCD.as_millis());
+const _: () = assert!(PEER.as_millis() + LIST.as_millis() <= ETCD.as_millis());
+const _: () = assert!(FENCE.as_millis() <= ETCD.as_millis());
 
 /// What a read takes on a machine that is not busy, and more: a slower one is told of.
 const SLOW: Duration = Duration::from_millis(200);
@@ -83,6 +86,13 @@ impl Agent {
         match slices {
             Some(Ok(slices)) => {
                 self.observed.endpoint = Reading::saw(at, slices.own);
+                let known: BTreeSet<_> = slices
+                    .peers
+                    .values()
+                    .map(client_url)
+                    .chain([self.local_url()])
+                    .collect();
+                self.questions.retain(|url| known.contains(url));
                 self.addresses = Some((at, slices.peers));
             }
             Some(Err(())) => {
@@ -129,8 +139,9 @@ impl Agent {
             // What was read from the etcd that ended says nothing about the one to come.
             self.observed.local = Reading::default();
             self.observed.local_list = None;
-            self.observed.list = Reading::default();
             self.observed.leaderless_since = None;
+            self.questions.forget_status(&self.local_url());
+            self.forget_list();
         }
     }
 
@@ -153,18 +164,19 @@ impl Agent {
         let running = self.observed.launcher == Launcher::Running;
         let addresses = self.known_addresses();
         let local = self.local_url();
-        let (etcd, names) = (&self.etcd, &self.names);
+        let (etcd, questions, names) = (&self.etcd, &self.questions, &self.names);
+        let clock = |asked| self.time(asked);
         let leaderless = self.observed.leaderless_since.is_some();
         let (metrics, peer) = (self.local_host(METRICS_PORT), self.local_host(PEER_PORT));
         let own = async {
             let answer = given("own etcd", ETCD, running, async {
-                let status = etcd.status(&local, PEER).await?;
+                let (asked, status) = questions.status(&local, PEER).await?;
                 let members = if status.0.learner {
                     None
                 } else {
                     etcd.list(&local, names).await.ok()
                 };
-                Ok::<_, crate::etcd::Failure>((status, members))
+                Ok::<_, crate::etcd::Failure>((asked, status, members))
             });
             match answer.await {
                 Some(Err(())) => (
@@ -178,17 +190,21 @@ impl Agent {
             if !peers {
                 return None;
             }
+            let clock = &clock;
             let asked = addresses.iter().map(|(seat, address)| async move {
                 let url = client_url(address);
                 let (status, report) = tokio::join!(
-                    watched("a peer's etcd", etcd.status(&url, PEER)),
+                    watched("a peer's etcd", questions.status(&url, PEER)),
                     watched("a peer's agent", report::fetch(address, PEER))
                 );
                 let mut peer = Peer {
                     terminating: address.terminating,
                     ..Peer::default()
                 };
-                settle(&mut peer.etcd, at, Some(status.map(|(status, _)| status).map_err(drop)));
+                match status {
+                    Ok((asked, (status, _))) => peer.etcd = Reading::saw(clock(asked), status),
+                    Err(_) => peer.etcd.fail(at),
+                }
                 settle(&mut peer.agent, at, Some(report.map_err(drop)));
                 (*seat, peer)
             });
@@ -200,15 +216,18 @@ impl Agent {
             if running {
                 urls.push(local.clone());
             }
-            let asked = urls.iter().map(|url| etcd.fenced_list(url, names)).collect();
+            let asked = urls
+                .iter()
+                .map(|url| questions.fenced_list(url, names, FENCE))
+                .collect();
             Some(fenced(asked, expected).await)
         };
         let ((own, stored), others, members) =
             tokio::join!(own, watched("the other seats", others), watched("member list", members));
         match own {
-            Some(Ok(((status, version), members))) => {
+            Some(Ok((asked, (status, version), members))) => {
                 self.version = version;
-                self.observed.local = Reading::saw(at, status);
+                self.observed.local = Reading::saw(self.time(asked), status);
                 if members.is_some() {
                     self.observed.local_list = members;
                 }
@@ -225,7 +244,11 @@ impl Agent {
             self.observed.peers = Reading::saw(at, found);
         }
         match members {
-            Some(Some(found)) => self.observed.list = Reading::saw(at, found),
+            Some(Some((asked, found))) => {
+                // Those of the others are not newer.
+                self.questions.forget_lists();
+                self.observed.list = Reading::saw(self.time(asked), found);
+            }
             Some(None) => self.observed.list.fail(at),
             None => {}
         }
@@ -316,16 +339,16 @@ fn note_hint(observed: &mut Observed, hint: Option<Workload>, changed: bool) {
 }
 
 /// The first fenced list of the expected cluster, or else of any.
-async fn fenced<F>(asked: FuturesUnordered<F>, expected: Option<ClusterId>) -> Option<MemberList>
+async fn fenced<F>(asked: FuturesUnordered<F>, expected: Option<ClusterId>) -> Option<(Instant, MemberList)>
 where
-    F: Future<Output = Result<MemberList, crate::etcd::Failure>>,
+    F: Future<Output = Result<(Instant, MemberList), crate::etcd::Failure>>,
 {
     let mut asked = asked;
     let mut other = None;
     while let Some(answer) = asked.next().await {
         match answer {
-            Ok(list) if expected.is_none_or(|cluster| list.cluster == cluster) => return Some(list),
-            Ok(list) => other = Some(list),
+            Ok(found) if expected.is_none_or(|cluster| found.1.cluster == cluster) => return Some(found),
+            Ok(found) => other = Some(found),
             Err(error) => tracing::trace!(%error, "no list"),
         }
     }

@@ -35,7 +35,18 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
     // A member that starts for the first time also serves its peers first, and has a cluster to catch up with.
     let draft = match outage::since_start(o, now) {
         Some(why) if o.disk.wal_seen => Draft::wait(Phase::Waiting, why, RETRY),
-        _ => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
+        _ => match &o.local.seen {
+            None => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
+            // Stuck, or slower than a look waits: it answered since it started.
+            Some((_, last)) => {
+                let phase = if last.learner { Phase::Learner } else { Phase::Voter };
+                Draft::wait(
+                    phase,
+                    "etcd runs and does not answer at the moment: it is stuck or slow",
+                    RETRY,
+                )
+            }
+        },
     };
     if o.hook_waits {
         draft.reading([Need::Workload])

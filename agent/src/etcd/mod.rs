@@ -1,19 +1,20 @@
 //! Asking etcd: one endpoint at a time, each request with a deadline.
 
+mod late;
+mod questions;
 mod stored;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
+pub use questions::Questions;
 pub use stored::{has_no_leader, stored_list};
 
-/// How long a linearizable read may take.
-pub const FENCE: Duration = Duration::from_millis(1_250);
 /// How long an endpoint may take to tell its own member list.
 pub const LIST: Duration = Duration::from_millis(500);
 /// How long a change of membership may take before its outcome is settled by listing again.
@@ -31,9 +32,9 @@ pub enum Failure {
 }
 
 /// Clients by endpoint URL. A client is never shared between endpoints: it would balance over them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Etcd {
-    clients: Mutex<BTreeMap<String, Client>>,
+    clients: Arc<Mutex<BTreeMap<String, Client>>>,
 }
 
 impl std::fmt::Debug for Etcd {
@@ -56,7 +57,8 @@ impl Etcd {
         Ok(client)
     }
 
-    fn forget(&self, url: &str) {
+    /// Forgets the connection to `url`: whatever is asked there next has one of its own.
+    pub fn forget(&self, url: &str) {
         if let Ok(mut clients) = self.clients.lock() {
             clients.remove(url);
         }
@@ -136,18 +138,17 @@ impl Etcd {
     }
 
     /// A linearizable read and then the member list, on the same endpoint: the list is not older than
-    /// the moment of asking. (The client library's own list is never linearizable.)
+    /// the moment of asking. (The client library's own list is never linearizable.) The read may take
+    /// `within`, the list [`LIST`].
     ///
     /// # Errors
     /// No quorum, no answer, or a learner.
-    pub async fn fenced_list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
+    pub async fn fenced_list(&self, url: &str, names: &Names, within: Duration) -> Result<MemberList, Failure> {
         let options = GetOptions::new().with_keys_only().with_limit(1);
         let fence = self
-            .ask(
-                url,
-                FENCE,
-                |mut client| async move { client.get("\0", Some(options)).await },
-            )
+            .ask(url, within, |mut client| async move {
+                client.get("\0", Some(options)).await
+            })
             .await?;
         let fenced = fence.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
         let list = self.list(url, names).await?;

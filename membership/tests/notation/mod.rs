@@ -16,7 +16,7 @@
 //! name: published | unpublished
 //! pods: unknown                                                 the EndpointSlices; see `pod`
 //! pod 0: gone | a0@c1 leads | a0@c1 leader a2, learner, applied 5, ending, agent empty, agent data 7
-//! own: a1@c1 leads | a1@c1 leader a0, learner, applied 5 | silent
+//! own: a1@c1 leads | a1@c1 leader a0, learner, applied 5 | silent | silent now
 //! list: c1: 0 a0, 1 a1 learner, 2 a2 learner unstarted, other d9      fenced
 //! own list: …                                                   not fenced
 //! leaderless: for 6s                                            own etcd knows no leader, since then
@@ -131,13 +131,11 @@ impl Scene {
                 })?;
             }
             "pods" => o.peers = reading(value, |_| Ok(BTreeMap::new()))?,
-            "own" => {
-                o.local = if value == "silent" {
-                    no_answer()
-                } else {
-                    reading(value, status)?
-                }
-            }
+            "own" => match value {
+                "silent" => o.local = no_answer(),
+                "silent now" => o.local.fail(self.now),
+                _ => o.local = reading(value, status)?,
+            },
             "list" => o.list = reading(value, list)?,
             "own list" => o.local_list = Some(list(value)?),
             "refusal" => o.refusal = (value != "none").then(|| value.to_owned()),

@@ -54,7 +54,7 @@ impl World {
             client,
             bed,
             versions,
-            etcd: Clients::with_patience(Duration::from_millis(2500)),
+            etcd: Clients::with_patience(Duration::from_secs(5)),
             guard,
         })
     }

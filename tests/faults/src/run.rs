@@ -14,7 +14,7 @@ use crate::cases::play::{Outcome, play};
 use crate::cases::table::table;
 use crate::cluster::Cluster;
 use crate::cluster::templates::Templates;
-use crate::stage::apart;
+use crate::stage::apart::{self, Part};
 use crate::stand_in::pod::{Programs, bring_programs};
 
 /// Networks take turns.
@@ -46,14 +46,17 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode> {
         "all" => vec!["pinned", "newest-3.5", "newest-3.6", "mixed"],
         one => vec![one],
     };
-    if !apart::is_inside() {
-        // Inside there is no way to the sources of an etcd that is not built yet.
-        for version in names.iter().flat_map(|name| versions(name)) {
-            etcd_folder(version)?;
+    match Part::of_this_process() {
+        Part::Outside => {
+            // Inside there is no way to the sources of an etcd that is not built yet.
+            for version in names.iter().flat_map(|name| versions(name)) {
+                etcd_folder(version)?;
+            }
+            return apart::go_inside();
         }
-        return apart::go_inside();
+        Part::First => return apart::bury_the_dead(),
+        Part::Run => apart::furnish()?,
     }
-    apart::furnish()?;
     let kits = names
         .iter()
         .map(|name| Kit::pack(name, plan.keep))

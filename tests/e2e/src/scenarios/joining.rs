@@ -42,6 +42,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         slow_disk
     ),
     scenario!(
+        "slow-disks",
+        "3→5→3 while each sync of every voter's disk takes a second longer",
+        slow_disks
+    )
+    .within(900),
+    scenario!(
         "learner-dies",
         "3→4: the learner dies before its promotion, with one voter down: it is not promoted",
         learner_dies
@@ -143,7 +149,7 @@ async fn slow_disk(cx: &Ctx) -> Result<()> {
     cluster.put_data("before").await?;
     cluster.lead_from(0).await?;
     let writer = Writer::start(&cluster).await?;
-    slow_down(&cluster, 0).await?;
+    slow_down(&cluster, 0, 200).await?;
     cluster.ask_size(5, By::Patch).await?;
     let five = cluster.converged(5, secs(180)).await?;
     cx.note("5 voters with a leader on a slow disk");
@@ -152,11 +158,11 @@ async fn slow_disk(cx: &Ctx) -> Result<()> {
     cx.note("3 again with it");
     cx.fault(&format!("fast-disk {} etcd", cluster.path(0))).await?;
 
-    slow_down(&cluster, 1).await?;
+    slow_down(&cluster, 1, 200).await?;
     cluster.ask_size(5, By::Patch).await?;
     let joiner = |process: &procs::Process| process.is_etcd_of(&cx.namespace, &cluster.seat(3));
     procs::appears("etcd of a joiner to start", secs(90), joiner).await?;
-    slow_down(&cluster, 3).await?;
+    slow_down(&cluster, 3, 200).await?;
     kept(&before, &cluster.converged(5, secs(180)).await?)?;
     cx.note("5 voters with a follower and a joiner on slow disks");
     writer.finish(&cluster).await?;
@@ -170,12 +176,39 @@ fn kept(before: &Settled, after: &Settled) -> Result<()> {
     Ok(())
 }
 
-/// Every sync of this seat's etcd takes 0.2 s longer: a disk that is worse
-/// than anything etcd is meant for, but works.
-async fn slow_down(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
+/// etcd's Status, a linearizable read and a change of members take seconds each, then.
+async fn slow_disks(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    let before = cluster.create(3).await?;
+    cluster.put_data("before").await?;
+    let writer = Writer::start(&cluster).await?;
+    for seat in 0..3 {
+        slow_down(&cluster, seat, 1000).await?;
+    }
+    let start = Instant::now();
+    cluster.ask_size(5, By::Patch).await?;
+    kept(&before, &cluster.converged(5, secs(300)).await?)?;
+    cx.note(format!("5 voters after {:.0} s", start.elapsed().as_secs_f64()));
+    let start = Instant::now();
+    cluster.ask_size(3, By::Scale).await?;
+    kept(&before, &cluster.converged(3, secs(300)).await?)?;
+    cx.note(format!("3 again after {:.0} s", start.elapsed().as_secs_f64()));
+    for seat in 0..3 {
+        cx.fault(&format!("fast-disk {} etcd", cluster.path(seat))).await?;
+    }
+    writer.finish(&cluster).await?;
+    cluster.check_data("before").await
+}
+
+/// Every sync of this seat's etcd takes so many milliseconds longer: etcd is
+/// meant for ten at most.
+async fn slow_down(cluster: &Cluster<'_>, seat: u32, milliseconds: u32) -> Result<()> {
     let path = cluster.path(seat);
     cluster.cx.fault_at_end(&format!("fast-disk {path} etcd"));
-    cluster.cx.fault(&format!("slow-disk {path} etcd 200")).await?;
+    cluster
+        .cx
+        .fault(&format!("slow-disk {path} etcd {milliseconds}"))
+        .await?;
     Ok(())
 }
 

@@ -9,16 +9,34 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, mount};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// Where the run keeps its files, in memory, seen by nobody else.
 pub(crate) const ROOT: &str = "/run/faults";
 
-/// Set for the run inside.
+/// Set inside.
 const INSIDE: &str = "MUSTER_FAULTS_INSIDE";
 
-/// Whether this process is the one inside.
-pub(crate) fn is_inside() -> bool {
-    std::env::var_os(INSIDE).is_some()
+/// Which of the processes of one run this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The one that was started: it goes inside.
+    Outside,
+    /// Process 1 inside: it buries the dead, and starts the run.
+    First,
+    /// The run.
+    Run,
+}
+
+impl Part {
+    /// What this process is.
+    pub(crate) fn of_this_process() -> Self {
+        match std::env::var_os(INSIDE) {
+            None => Self::Outside,
+            Some(_) if std::process::id() == 1 => Self::First,
+            Some(_) => Self::Run,
+        }
+    }
 }
 
 /// Runs this very command again, inside; its exit code is ours.
@@ -48,10 +66,29 @@ pub(crate) fn go_inside() -> Result<ExitCode> {
         .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Starts the run beside this process, and takes leave of every process whose parent is gone: one that nobody
+/// takes leave of keeps its pod's process 1 from ending.
+pub(crate) fn bury_the_dead() -> Result<ExitCode> {
+    let run = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .spawn()?;
+    let run = Pid::from_child(&run);
+    loop {
+        match waitpid(None, WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == run => {
+                let code = status.exit_status().and_then(|code| u8::try_from(code).ok());
+                return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Furnishes the inside. The programs are copied, so that a build meanwhile changes nothing.
 pub(crate) fn furnish() -> Result<()> {
     ensure!(
-        is_inside() && std::process::id() == 1,
+        Part::of_this_process() == Part::Run,
         "this runs inside its own namespaces only"
     );
     mount_memory(Path::new("/run"))?;
