@@ -113,6 +113,8 @@ impl Agent {
             }
             Action::MoveLeader { to } => {
                 let url = self.local_url();
+                // Who leads is another one afterwards.
+                self.questions.forget_statuses();
                 let moved = self.etcd.move_leader(&url, *to).await;
                 self.settle(moved)
             }

@@ -245,9 +245,11 @@ impl Agent {
         }
         match members {
             Some(Some((asked, found))) => {
-                // Those of the others are not newer.
-                self.questions.forget_lists();
-                self.observed.list = Reading::saw(self.time(asked), found);
+                let asked = self.time(asked);
+                // A late one may be older than what another endpoint told already.
+                if self.observed.list.seen.as_ref().is_none_or(|(known, _)| asked > *known) {
+                    self.observed.list = Reading::saw(asked, found);
+                }
             }
             Some(None) => self.observed.list.fail(at),
             None => {}

@@ -39,7 +39,11 @@ fn silent(o: &Observed, m: &Memory, now: Time) -> Draft {
             None => Draft::wait(Phase::Joining, "etcd is starting and does not answer yet", BUSY),
             // Stuck, or slower than a look waits: it answered since it started.
             Some((_, last)) => {
-                let phase = if last.learner { Phase::Learner } else { Phase::Voter };
+                let phase = match last.learner {
+                    _ if m.leaving_since.is_some() || o.disk.tombstone == Some(last.identity) => Phase::Leaving,
+                    true => Phase::Learner,
+                    false => Phase::Voter,
+                };
                 Draft::wait(
                     phase,
                     "etcd runs and does not answer at the moment: it is stuck or slow",

@@ -68,6 +68,11 @@ impl Questions {
         self.statuses.retain(|other| other != url);
     }
 
+    /// No status that anybody was asked for before now counts any more.
+    pub fn forget_statuses(&self) {
+        self.statuses.retain(|_| false);
+    }
+
     /// Forgets what is at endpoints that `keep` does not name.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.etcd.retain(&keep);

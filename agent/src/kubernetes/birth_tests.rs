@@ -1,29 +1,13 @@
-use hyper::{Request, Response};
+use hyper::Response;
 use kube::client::Body;
 use muster_api::birth::BirthRecord;
 
+use super::super::stand_in::{config, pair};
 use super::*;
-use crate::config::Config;
-
-fn config() -> Config {
-    Config {
-        cluster: "c".into(),
-        pod: "c-0".into(),
-        namespace: "n".into(),
-        pod_uid: "u".into(),
-        pod_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-        etcd_image: String::new(),
-        etcd_options: "[]".into(),
-        domain: "d".into(),
-        volume: "/v".into(),
-        socket: "/s".into(),
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_write_without_an_answer_is_given_up() {
-    let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-    let client = kube::Client::new(service, "n");
+    let (client, mut server) = pair();
     let store = BirthStore::new(Kubernetes::new(client, &config()));
     let mute = tokio::spawn(async move {
         let (_, read) = server.next_request().await.unwrap();

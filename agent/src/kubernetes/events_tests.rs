@@ -1,25 +1,8 @@
-use hyper::{Request, Response};
+use hyper::Response;
 use kube::client::Body;
-use tower_test::mock::{self, Handle};
 
+use super::super::stand_in::{Server, config, pair};
 use super::*;
-
-type Server = Handle<Request<Body>, Response<Body>>;
-
-fn config() -> Config {
-    Config {
-        cluster: "c".into(),
-        pod: "c-0".into(),
-        namespace: "ns".into(),
-        pod_uid: "p".into(),
-        pod_ip: std::net::Ipv4Addr::LOCALHOST.into(),
-        etcd_image: String::new(),
-        etcd_options: "[]".into(),
-        domain: String::new(),
-        volume: String::new().into(),
-        socket: String::new().into(),
-    }
-}
 
 fn news(reason: &'static str, seat: u32) -> News {
     News {
@@ -33,11 +16,10 @@ fn news(reason: &'static str, seat: u32) -> News {
 
 /// A writer, and the API server that it writes to.
 fn writer(subject: Option<ObjectReference>) -> (EventWriter, Server) {
-    let (service, server) = mock::pair::<Request<Body>, Response<Body>>();
+    let (client, server) = pair();
     let (keep, subject) = watch::channel(subject);
     // The agent keeps it as long as it lives.
     std::mem::forget(keep);
-    let client = kube::Client::new(service, "ns");
     (EventWriter::start(client, &config(), subject), server)
 }
 

@@ -4,6 +4,8 @@ mod birth;
 mod events;
 mod peers;
 mod publish;
+#[cfg(test)]
+mod stand_in;
 mod workload;
 
 use k8s_openapi::api::apps::v1::StatefulSet;

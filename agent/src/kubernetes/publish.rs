@@ -7,12 +7,18 @@ use kube::api::{Patch, PatchParams};
 use muster_api::HexId;
 use muster_api::names::{LEADER_MANAGER, agent_manager};
 use muster_api::status::{Member, Seat};
+use muster_membership::limits;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::Kubernetes;
 
 /// How long a write may take; the operator waits for what is published.
 const WRITE: Duration = Duration::from_secs(5);
+/// When the members are written once more, in case that an agent whose etcd had lost the lead wrote after this one
+/// in the belief that it still leads: it learns of it before, as its own etcd's word counts for five seconds.
+const AGAIN: Duration = Duration::from_secs(15);
+const _: () = assert!(AGAIN.as_millis() >= limits::FRESH as u128 + limits::READ as u128 + WRITE.as_millis());
 
 /// What the leader's agent publishes.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +52,7 @@ impl Publisher {
             cluster.clone(),
             seats,
             manager,
+            None,
             |seat: &Seat| serde_json::json!({ "seats": [seat] }),
         ));
         tokio::spawn(publish(
@@ -53,28 +60,33 @@ impl Publisher {
             cluster,
             leaders,
             LEADER_MANAGER.into(),
+            Some(AGAIN),
             |view: &LeaderView| serde_json::json!({ "clusterID": view.cluster_id, "leader": view.leader, "members": view.members }),
         ));
         Self { seat, leader }
     }
 }
 
+/// Sends each new value, and once more `again` later if it still holds.
 async fn publish<T: Clone + PartialEq>(
     api: Kubernetes,
     mut cluster: watch::Receiver<Option<String>>,
     mut values: watch::Receiver<Option<T>>,
     manager: String,
+    again: Option<Duration>,
     body: impl Fn(&T) -> serde_json::Value,
 ) {
     let mut sent: Option<(String, T)> = None;
     let mut pause = Duration::from_millis(250);
+    let mut once_more: Option<Instant> = None;
     loop {
         let name = cluster.borrow_and_update().clone();
         let value = values.borrow_and_update().clone();
         let next = name.zip(value);
         let mut retry = false;
+        let due = once_more.is_some_and(|at| at <= Instant::now());
         match &next {
-            Some((name, value)) if next != sent => {
+            Some((name, value)) if due || next != sent => {
                 let patch = serde_json::json!({
                     "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "status": body(value),
                 });
@@ -83,6 +95,7 @@ async fn publish<T: Clone + PartialEq>(
                 let write = api.clusters.patch_status(name, &params, &patch);
                 match tokio::time::timeout(WRITE, write).await {
                     Ok(Ok(_)) => {
+                        once_more = again.filter(|_| next != sent).map(|later| Instant::now() + later);
                         sent.clone_from(&next);
                         pause = Duration::from_millis(250);
                     }
@@ -97,13 +110,14 @@ async fn publish<T: Clone + PartialEq>(
                 }
             }
             // Another agent may publish meanwhile: what was sent no longer stands.
-            None => sent = None,
+            None => (sent, once_more) = (None, None),
             Some(_) => {}
         }
         let change = async {
             tokio::select! {
                 changed = values.changed() => changed,
                 changed = cluster.changed() => changed,
+                () = sleep_until(once_more.unwrap_or_else(Instant::now)), if once_more.is_some() => Ok(()),
             }
         };
         if retry {
@@ -114,3 +128,7 @@ async fn publish<T: Clone + PartialEq>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;
