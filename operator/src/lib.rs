@@ -20,7 +20,6 @@ pub mod founding;
 pub mod generate;
 pub mod health;
 pub mod http;
-pub mod last_word;
 pub mod lease;
 pub mod leftovers;
 pub mod logs;

@@ -11,7 +11,6 @@ use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
 use crate::build::stateful_set::APPLIED_SIZE;
 use crate::dereference::Observed;
 use crate::founding;
-use crate::last_word;
 use crate::sizing::{Applied, SeatView, SetState, Situation};
 use crate::validate::ValidatedCluster;
 
@@ -29,10 +28,6 @@ pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
     });
     Situation {
         size: cluster.size,
-        resized_last: observed
-            .set
-            .as_ref()
-            .is_some_and(|set| last_word::is_the_clusters(&observed.cluster, set)),
         set: observed.set.as_ref().map(set_state),
         formed: founding::may_be_formed(observed.record.as_ref(), status.cluster_id),
         members: member_seats(names, &status.members),

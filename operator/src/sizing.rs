@@ -26,8 +26,6 @@ mod tests;
 pub struct Situation {
     /// The size that the EtcdCluster asks for.
     pub size: u32,
-    /// The EtcdCluster's size was written after the StatefulSet's replicas, be it to the value it had before.
-    pub resized_last: bool,
     /// The StatefulSet, if there is one.
     pub set: Option<SetState>,
     /// Whether the etcd cluster may exist already.
@@ -146,7 +144,7 @@ pub fn plan(situation: &Situation) -> Plan {
     let Some(set) = situation.set else {
         return create(situation);
     };
-    let adopt = adopted(situation, set);
+    let adopt = adopted(situation.size, set);
     let size = adopt.unwrap_or(situation.size);
     let sizing = Sizing { situation, set, size };
     let (step, replicas, shrink, why) = sizing.decide();
@@ -182,10 +180,10 @@ fn create(situation: &Situation) -> Plan {
 }
 
 /// The size that somebody gave the StatefulSet, if it counts.
-fn adopted(situation: &Situation, set: SetState) -> Option<u32> {
+fn adopted(size: u32, set: SetState) -> Option<u32> {
     let applied = set.applied?;
     let scaled = set.replicas != applied.replicas;
-    let resized = situation.resized_last || situation.size != applied.size;
+    let resized = size != applied.size;
     (scaled && !resized && set.replicas <= MAX_SIZE as u32).then_some(set.replicas)
 }
 

@@ -8,7 +8,6 @@ fn at_rest(n: u32) -> Situation {
     };
     Situation {
         size: n,
-        resized_last: false,
         set: Some(SetState {
             replicas: n,
             applied: Some(Applied { replicas: n, size: n }),
@@ -244,18 +243,6 @@ fn the_size_wins_when_both_it_and_the_stateful_set_changed() {
 }
 
 #[test]
-fn the_size_wins_when_it_changed_back_after_the_stateful_set_did() {
-    let mut situation = Situation {
-        resized_last: true,
-        ..at_rest(3)
-    };
-    set(&mut situation).replicas = 5;
-    let plan = plan(&situation);
-    assert_eq!((plan.adopt, plan.size), (None, 3));
-    assert_eq!((plan.replicas, plan.shrink), (5, Shrink::new(5, 3)));
-}
-
-#[test]
 fn an_adoption_that_was_interrupted_after_its_first_write_is_completed() {
     let mut situation = Situation { size: 5, ..at_rest(3) };
     set(&mut situation).replicas = 5;
@@ -463,7 +450,6 @@ fn every_plan_is_sound() {
                             };
                             let situation = Situation {
                                 size,
-                                resized_last: false,
                                 set: Some(SetState {
                                     replicas,
                                     applied,

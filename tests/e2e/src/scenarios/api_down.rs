@@ -1,12 +1,15 @@
-//! The API server is away for two minutes. etcd serves on; the step goes on
-//! when it is back.
+//! The API server is away, for two minutes or for seconds. etcd serves on; the
+//! step goes on when it is back.
 
-use anyhow::{Result, ensure};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::ResourceExt as _;
 
 use crate::cluster::By;
 use crate::ctx::Ctx;
 use crate::scenario::{Scenario, scenario};
-use crate::wait::secs;
+use crate::wait::{secs, until};
 use crate::writer::Writer;
 
 /// The scenarios of this file.
@@ -24,6 +27,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario!("api-down-shrink", "the API server goes during 3→1", shrink)
         .alone()
         .within(600),
+    scenario!(
+        "api-blink",
+        "the API server goes for 8 seconds, again and again; what is asked for next is seen",
+        blink
+    )
+    .alone(),
 ];
 
 /// How long it is away.
@@ -66,6 +75,32 @@ async fn resize(cx: &Ctx, from: u32, to: u32) -> Result<()> {
         report.longest_gap.as_millis()
     );
     cluster.reported(&after).await
+}
+
+/// Too short for the operator to lose its lease: it has to go on with the watches that broke.
+async fn blink(cx: &Ctx) -> Result<()> {
+    let cluster = cx.cluster("demo");
+    cluster.create(1).await?;
+    cx.watch.status_may_be_stale(true);
+    for size in [2, 3, 5] {
+        cx.fault_at_end("api-up");
+        cx.fault("api-down").await?;
+        tokio::time::sleep(secs(8)).await;
+        cx.fault("api-up").await?;
+        cluster.ask_size(size, By::Patch).await?;
+        let start = Instant::now();
+        let wanted = async || {
+            let set = cluster.stateful_set().await?.context("no StatefulSet")?;
+            let seen = set.annotations().get("etcd.etcd.io/applied-size").cloned();
+            ensure!(seen == Some(size.to_string()), "it acts on size {seen:?}");
+            Ok(())
+        };
+        until("the operator to see the new size", secs(60), wanted).await?;
+        cx.note(format!("size {size} seen after {:.1} s", start.elapsed().as_secs_f64()));
+    }
+    let settled = cluster.converged(5, secs(240)).await?;
+    cx.watch.status_may_be_stale(false);
+    cluster.reported(&settled).await
 }
 
 /// Until the cluster has converged, Kubernetes' own controllers may be behind: they look again after up to 90 s.
