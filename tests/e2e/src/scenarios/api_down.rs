@@ -35,14 +35,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .alone(),
 ];
 
-/// How long it is away.
+/// How long it is away, in seconds.
 const AWAY: u64 = 120;
+/// The same, too short for the operator to lose its lease: it has to go on with the watches that broke.
+const BLINK: u64 = 8;
 
 async fn create(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("demo");
     cluster.apply(3).await?;
     tokio::time::sleep(secs(2)).await;
-    away(cx).await?;
+    away(cx, AWAY).await?;
     let settled = cluster.converged(3, secs(180)).await?;
     cx.watch.status_may_be_stale(false);
     cluster.reported(&settled).await
@@ -61,7 +63,7 @@ async fn resize(cx: &Ctx, from: u32, to: u32) -> Result<()> {
     let before = cluster.create(from).await?;
     let writer = Writer::start(&cluster).await?;
     cluster.ask_size(to, By::Patch).await?;
-    away(cx).await?;
+    away(cx, AWAY).await?;
     let after = cluster.converged(to, secs(180)).await?;
     cx.watch.status_may_be_stale(false);
     ensure!(
@@ -77,16 +79,11 @@ async fn resize(cx: &Ctx, from: u32, to: u32) -> Result<()> {
     cluster.reported(&after).await
 }
 
-/// Too short for the operator to lose its lease: it has to go on with the watches that broke.
 async fn blink(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("demo");
     cluster.create(1).await?;
-    cx.watch.status_may_be_stale(true);
     for size in [2, 3, 5] {
-        cx.fault_at_end("api-up");
-        cx.fault("api-down").await?;
-        tokio::time::sleep(secs(8)).await;
-        cx.fault("api-up").await?;
+        away(cx, BLINK).await?;
         cluster.ask_size(size, By::Patch).await?;
         let start = Instant::now();
         let wanted = async || {
@@ -104,10 +101,10 @@ async fn blink(cx: &Ctx) -> Result<()> {
 }
 
 /// Until the cluster has converged, Kubernetes' own controllers may be behind: they look again after up to 90 s.
-async fn away(cx: &Ctx) -> Result<()> {
+async fn away(cx: &Ctx, seconds: u64) -> Result<()> {
     cx.fault_at_end("api-up");
     cx.watch.status_may_be_stale(true);
     cx.fault("api-down").await?;
-    tokio::time::sleep(secs(AWAY)).await;
+    tokio::time::sleep(secs(seconds)).await;
     cx.fault("api-up").await.map(drop)
 }
