@@ -34,6 +34,7 @@ pub(crate) struct Ctx {
     pub(crate) watch: Rc<Watch>,
     title: String,
     start: Instant,
+    last_step: RefCell<String>,
     notes: RefCell<Vec<String>>,
     repairs: RefCell<Vec<Repair>>,
 }
@@ -50,6 +51,7 @@ impl Ctx {
             version: version.to_owned(),
             title: title.to_owned(),
             start: Instant::now(),
+            last_step: RefCell::default(),
             notes: RefCell::default(),
             repairs: RefCell::default(),
         }
@@ -62,12 +64,14 @@ impl Ctx {
 
     /// Says what happens now.
     pub(crate) fn step(&self, what: impl AsRef<str>) {
-        println!(
-            "  [{} +{:.1}s] {}",
-            self.title,
-            self.start.elapsed().as_secs_f64(),
-            what.as_ref()
-        );
+        let step = format!("+{:.1}s] {}", self.start.elapsed().as_secs_f64(), what.as_ref());
+        println!("  [{} {step}", self.title);
+        *self.last_step.borrow_mut() = step;
+    }
+
+    /// What happened last, and when: `+12.3s] kubectl apply …`.
+    pub(crate) fn last_step(&self) -> String {
+        self.last_step.borrow().clone()
     }
 
     /// A result worth reporting at the end of the scenario.

@@ -73,6 +73,13 @@ async fn ask_everyone(cx: &Ctx, folder: &Path) {
     );
     save(folder, "operator.txt", system.run_line("describe pods").await);
     save(folder, "nodes.txt", system.run_line("get nodes -o wide").await);
+    save(folder, "writes.jsonl", bed_log(cx, "audit", is_write).await);
+    let all = |_: &str| true;
+    save(
+        folder,
+        "controller-manager.log",
+        bed_log(cx, "controller-manager", all).await,
+    );
     let pods = match cx.pods().list(&Default::default()).await {
         Ok(pods) => pods.items.iter().map(PodView::of).collect(),
         Err(error) => {
@@ -122,6 +129,23 @@ async fn members(cx: &Ctx, pods: &[PodView]) -> String {
         }
     }
     text
+}
+
+/// What a log of the bed says about this namespace, of the lines to `keep`.
+async fn bed_log(cx: &Ctx, name: &str, keep: impl Fn(&str) -> bool) -> Result<String> {
+    let path = cx.world.bed.call(&["log", name]).await?;
+    let log = tokio::fs::read(&path).await.with_context(|| path.clone())?;
+    let log = String::from_utf8_lossy(&log);
+    let mut about: Vec<_> = log.lines().filter(|line| line.contains(&cx.namespace)).collect();
+    about.retain(|line| keep(line));
+    Ok(about.join("\n"))
+}
+
+/// Whether a line of the audit log tells of a request that changes something.
+fn is_write(line: &str) -> bool {
+    !["get", "list", "watch"]
+        .iter()
+        .any(|verb| line.contains(&format!(r#""verb":"{verb}""#)))
 }
 
 async fn logs(cx: &Ctx, folder: &Path, pod: &PodView) {

@@ -1,11 +1,18 @@
 //! The real kubectl: what a user types is what the scenarios run.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+
+use crate::wait::secs;
+
+/// How long one command may take: longer than any scenario's own `--timeout`,
+/// so that a command that waits for ever is named instead of the scenario.
+const LIMIT: Duration = secs(240);
 
 /// kubectl, in one namespace.
 #[derive(Debug, Clone)]
@@ -82,7 +89,9 @@ impl Kubectl {
                 .ok_or_else(|| anyhow!("kubectl has no standard input"))?;
             pipe.write_all(text.as_bytes()).await?;
         }
-        let output = child.wait_with_output().await?;
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+            .await
+            .with_context(|| format!("kubectl {line}: not done after {:.0} s", LIMIT.as_secs_f64()))??;
         if !output.status.success() {
             bail!("kubectl {line}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }

@@ -207,7 +207,13 @@ async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
     let limit = scenario.limit;
     let result = tokio::time::timeout(limit, (scenario.run)(cx))
         .await
-        .unwrap_or_else(|_| Err(anyhow!("not done after {:.0} s", limit.as_secs_f64())));
+        .unwrap_or_else(|_| {
+            Err(anyhow!(
+                "not done after {:.0} s; the last step was [{}",
+                limit.as_secs_f64(),
+                cx.last_step()
+            ))
+        });
     sampler.abort();
     let mut problems: Vec<_> = result.err().map(|error| format!("{error:#}")).into_iter().collect();
     problems.extend(

@@ -21,6 +21,14 @@ launch() {
 	wait_for 10 "$name to start" test -s "$RUN/$name.pid"
 }
 
+# log_file NAME: where the log of a program, or the API server's audit log, is
+log_file() {
+	local file=$LOGS/$1.log
+	[[ $1 != audit ]] || file=$AUDIT_LOG
+	[[ -f $file ]] || die "there is no log of $1; the names are audit and: $(cd "$LOGS" && echo *.log | sed 's/\.log//g')"
+	echo "$file"
+}
+
 # Pids are used again; a pid together with its start time is not.
 record_pid() {
 	local pid=$BASHPID # in $(...) it would be another

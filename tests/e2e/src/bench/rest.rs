@@ -62,7 +62,7 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
         });
         here && process.command[0].ends_with("muster-operator")
     })?;
-    let log = cx.world.bed.call(&["audit-log"]).await?;
+    let log = cx.world.bed.call(&["log", "audit"]).await?;
     let offset = fs::metadata(&log).with_context(|| log.clone())?.len();
     cx.step(format!(
         "{} agents at rest for {:.0} s",

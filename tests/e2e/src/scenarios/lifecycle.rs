@@ -156,8 +156,13 @@ async fn orphan(cx: &Ctx) -> Result<()> {
         .context("no StatefulSet")?;
     let pods = cluster.pods().await?;
     cx.step("kubectl delete statefulset --cascade=orphan");
+    // Without `--wait=false` kubectl may wait for ever: when the next object of
+    // the name is there before it looks again, it takes that for this one.
     cx.kubectl
-        .run_line(&format!("delete statefulset {} --cascade=orphan", cluster.name()))
+        .run_line(&format!(
+            "delete statefulset {} --cascade=orphan --wait=false",
+            cluster.name()
+        ))
         .await?;
     until("another StatefulSet", secs(60), async || {
         let new = cluster
