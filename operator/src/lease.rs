@@ -24,6 +24,8 @@ const DURATION: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
 /// How often the others look, and how soon a failed request is repeated.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long one look, or one renewal, may take: a connection that hangs is given up.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Takes part in the election.
 pub struct Candidate {
@@ -53,10 +55,11 @@ impl Candidate {
     /// Returns when the Lease is ours.
     pub async fn acquire(&mut self) {
         loop {
-            match self.attempt().await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(error = said(&error), "cannot take the Lease yet"),
+            match tokio::time::timeout(ANSWER, self.attempt()).await {
+                Ok(Ok(true)) => return,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(error = said(&error), "cannot take the Lease yet"),
+                Err(_) => tracing::warn!("the API server does not answer in time to take the Lease"),
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -67,7 +70,7 @@ impl Candidate {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(if renewed.elapsed() < RENEW { RENEW } else { LOOK }).await;
-            match tokio::time::timeout(LOOK * 2, self.attempt()).await {
+            match tokio::time::timeout(ANSWER, self.attempt()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => tracing::warn!(error = said(&error), "cannot renew the Lease"),

@@ -1,4 +1,8 @@
-//! The operator's life: wait for the Lease, reconcile, give the Lease back.
+//! The operator's life: wait for the Lease, reconcile while it has it, wait again if it is lost, give it back at the end.
+//!
+//! A lost Lease does not end the process. What loses it is an API server that is away for longer than the Lease lasts,
+//! and each end would make Kubernetes wait longer before the next start, up to five minutes after a few outages in a
+//! row (CrashLoopBackOff): just when somebody has to look after the clusters.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,8 +23,14 @@ use crate::reconcile::Context;
 
 /// How long reconciliations that have begun may take when the operator ends.
 const FINISH: Duration = Duration::from_secs(3);
+/// How long one question about the API server's version may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
-/// Runs until SIGTERM or SIGINT; fails if the Lease is lost.
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The API server's address or the credentials cannot be found, the port for health and metrics is taken, or the Lease
+/// cannot be given back.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let vitals = Arc::new(Vitals::default());
     let stop = stop_signal()?;
@@ -44,47 +54,70 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
         "the operator waits for its Lease"
     );
     let mut candidate = Candidate::new(client.clone(), &settings.lease_namespace, settings.identity.clone());
-    tokio::select! {
-        () = candidate.acquire() => {}
-        () = stopped(stop.clone()) => return Ok(()),
+    loop {
+        tokio::select! {
+            () = candidate.acquire() => {}
+            () = stopped(stop.clone()) => return Ok(()),
+        }
+        tracing::info!(identity = settings.identity, "the operator leads");
+        vitals.metrics.lead(true);
+        let end = lead(&client, &settings, &vitals, &mut candidate, stop.clone()).await;
+        vitals.metrics.lead(false);
+        match end {
+            End::Lost => tracing::warn!("the Lease was lost: nothing is done until the operator has it again"),
+            End::Stopped => break,
+        }
     }
-    tracing::info!(identity = settings.identity, "the operator leads");
-    vitals.metrics.lead(true);
+    candidate.release().await.context("cannot give the Lease back")?;
+    tracing::info!("the operator has given its Lease back and ends");
+    Ok(())
+}
 
+/// Why the operator leads no longer.
+enum End {
+    /// The Lease is somebody else's, or could not be renewed.
+    Lost,
+    /// The process was told to end.
+    Stopped,
+}
+
+/// Reconciles as long as the Lease is held. Nothing that was known in an earlier term is used, and a lost Lease ends
+/// what has begun at once.
+async fn lead(
+    client: &Client,
+    settings: &Settings,
+    vitals: &Arc<Vitals>,
+    candidate: &mut Candidate,
+    stop: watch::Receiver<bool>,
+) -> End {
     let context = Arc::new(Context {
         events: Publisher::new(client.clone(), &settings.identity),
-        client,
-        agent_image: settings.agent_image,
+        client: client.clone(),
+        agent_image: settings.agent_image.clone(),
         vitals: vitals.clone(),
         failures: Default::default(),
         surrounded: Default::default(),
     });
-    let lost = {
-        let work = controller::run(context, settings.namespace.as_deref(), stopped(stop.clone()));
-        tokio::pin!(work);
-        tokio::select! {
-            () = candidate.hold() => true,
-            () = &mut work => false,
-            () = stopped(stop) => {
-                let _ = tokio::time::timeout(FINISH, work).await;
-                false
-            }
+    let work = controller::run(context, settings.namespace.as_deref(), stopped(stop.clone()));
+    tokio::pin!(work);
+    tokio::select! {
+        () = candidate.hold() => End::Lost,
+        () = &mut work => End::Stopped,
+        () = stopped(stop) => {
+            let _ = tokio::time::timeout(FINISH, work).await;
+            End::Stopped
         }
-    };
-    vitals.metrics.lead(false);
-    anyhow::ensure!(!lost, "the Lease was lost");
-    candidate.release().await.context("cannot give the Lease back")?;
-    tracing::info!("the operator has given its Lease back and ends");
-    Ok(())
+    }
 }
 
 /// Returns when the API server answers: ending instead would make Kubernetes
 /// wait longer and longer before it starts the operator again.
 async fn kubernetes_version(client: &Client) -> String {
     loop {
-        match client.apiserver_version().await {
-            Ok(version) => return version.git_version,
-            Err(error) => tracing::warn!(error = said(&error), "the API server does not answer yet"),
+        match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
+            Ok(Ok(version)) => return version.git_version,
+            Ok(Err(error)) => tracing::warn!(error = said(&error), "the API server does not answer yet"),
+            Err(_) => tracing::warn!("the API server does not answer in time yet"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -2,6 +2,7 @@
 //! what has to be put right at the end.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use kube::api::ListParams;
 
 use crate::cluster::Cluster;
 use crate::kubectl::Kubectl;
+use crate::pods::PodView;
 use crate::sampler::Watch;
 use crate::wait::{secs, until};
 use crate::world::{OPERATOR, SYSTEM, World};
@@ -122,6 +124,17 @@ impl Ctx {
     /// Pods of this namespace.
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.world.client.clone(), &self.namespace)
+    }
+
+    /// The operator's pods by UID, and how often each was started again.
+    pub(crate) async fn operators(&self) -> Result<BTreeMap<String, i32>> {
+        let pods: Api<Pod> = Api::namespaced(self.world.client.clone(), SYSTEM);
+        let pods = pods.list(&ListParams::default()).await?.items;
+        Ok(pods
+            .iter()
+            .map(PodView::of)
+            .map(|pod| (pod.uid, pod.restarts.iter().map(|(_, times)| times).sum()))
+            .collect())
     }
 
     /// Scales the operator to zero and waits until it is gone.

@@ -48,16 +48,26 @@ launch_apiserver() {
 		--audit-log-maxsize=200 --audit-log-maxbackup=2
 }
 
-# One of each, so no leader election: nothing to wait for after a restart.
+# Of these two there is one each, but they are elected as everywhere: without an API server for ten seconds they lose
+# their lease, end, and begin anew. One that lives on keeps its pauses from the outage, up to a quarter of an hour for a
+# Service's endpoints, which no real cluster waits for.
+launch_elected() {
+	local name=$1
+	shift
+	# shellcheck disable=SC2016 # expands in the inner shell
+	launch_cp "$name" bash -c 'while :; do "$@"; sleep 1; done' "$name" \
+		"$(bin kubernetes)/kube" "$@" --leader-elect=true
+}
+
 launch_controller_manager() {
-	launch_cp controller-manager "$(bin kubernetes)/kube" controller-manager \
+	launch_elected controller-manager controller-manager \
 		--kubeconfig="$CONF/controller-manager.kubeconfig" --use-service-account-credentials \
 		--service-account-private-key-file="$PKI/service-accounts.key" --root-ca-file="$PKI/ca.crt" \
-		--cluster-cidr="$POD_CIDR" --allocate-node-cidrs=false --leader-elect=false
+		--cluster-cidr="$POD_CIDR" --allocate-node-cidrs=false
 }
 
 launch_scheduler() {
-	launch_cp scheduler "$(bin kubernetes)/kube" scheduler --kubeconfig="$CONF/scheduler.kubeconfig" --leader-elect=false
+	launch_elected scheduler scheduler --kubeconfig="$CONF/scheduler.kubeconfig"
 }
 
 launch_provisioner() {
