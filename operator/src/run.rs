@@ -21,7 +21,7 @@ use crate::http::{self, Vitals};
 use crate::lease::Candidate;
 use crate::reconcile::Context;
 
-/// How long reconciliations that have begun may take when the operator ends.
+/// How long reconciliations that have begun may take when the operator ends, and how long giving back the Lease.
 const FINISH: Duration = Duration::from_secs(3);
 /// How long one question about the API server's version may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -29,8 +29,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The API server's address or the credentials cannot be found, the port for health and metrics is taken, or the Lease
-/// cannot be given back.
+/// The API server's address or the credentials cannot be found, or the port for health and metrics is taken.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let vitals = Arc::new(Vitals::default());
     let stop = stop_signal()?;
@@ -41,9 +40,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("cannot find the API server")?;
     let kubernetes = tokio::select! {
-        version = kubernetes_version(&client) => version,
+        version = kubernetes_version(connect().await?) => version,
         () = stopped(stop.clone()) => return Ok(()),
     };
     vitals.ready.store(true, Ordering::Relaxed);
@@ -53,24 +51,45 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
         agent_image = settings.agent_image,
         "the operator waits for its Lease"
     );
-    let mut candidate = Candidate::new(client.clone(), &settings.lease_namespace, settings.identity.clone());
     loop {
-        tokio::select! {
-            () = candidate.acquire() => {}
-            () = stopped(stop.clone()) => return Ok(()),
-        }
-        tracing::info!(identity = settings.identity, "the operator leads");
-        vitals.metrics.lead(true);
-        let end = lead(&client, &settings, &vitals, &mut candidate, stop.clone()).await;
-        vitals.metrics.lead(false);
+        // Another client for each term: connections that an outage left hanging would be tried one after the other.
+        let client = connect().await?;
+        let mut candidate = Candidate::new(client.clone(), &settings.lease_namespace, settings.identity.clone());
+        let since = tokio::select! {
+            since = candidate.acquire() => Some(since),
+            () = stopped(stop.clone()) => None,
+        };
+        let end = match since {
+            None => End::Stopped,
+            Some(since) => {
+                tracing::info!(identity = settings.identity, "the operator leads");
+                vitals.metrics.lead(true);
+                let end = lead(client, &settings, &vitals, candidate.hold(since), stop.clone()).await;
+                vitals.metrics.lead(false);
+                end
+            }
+        };
         match end {
             End::Lost => tracing::warn!("the Lease was lost: nothing is done until the operator has it again"),
-            End::Stopped => break,
+            End::Stopped => {
+                give_back(&candidate).await;
+                return Ok(());
+            }
         }
     }
-    candidate.release().await.context("cannot give the Lease back")?;
-    tracing::info!("the operator has given its Lease back and ends");
-    Ok(())
+}
+
+async fn connect() -> anyhow::Result<Client> {
+    Client::try_default().await.context("cannot find the API server")
+}
+
+/// Lets the next operator begin at once; without this it waits until the Lease has not changed for long enough.
+async fn give_back(candidate: &Candidate) {
+    match tokio::time::timeout(FINISH, candidate.release()).await {
+        Ok(Ok(())) => tracing::info!("the operator does not have the Lease any more and ends"),
+        Ok(Err(error)) => tracing::warn!(error = said(&error), "the Lease could not be given back"),
+        Err(_) => tracing::warn!("the API server does not answer in time to give the Lease back"),
+    }
 }
 
 /// Why the operator leads no longer.
@@ -84,15 +103,15 @@ enum End {
 /// Reconciles as long as the Lease is held. Nothing that was known in an earlier term is used, and a lost Lease ends
 /// what has begun at once.
 async fn lead(
-    client: &Client,
+    client: Client,
     settings: &Settings,
     vitals: &Arc<Vitals>,
-    candidate: &mut Candidate,
+    lost: impl Future<Output = ()>,
     stop: watch::Receiver<bool>,
 ) -> End {
     let context = Arc::new(Context {
         events: Publisher::new(client.clone(), &settings.identity),
-        client: client.clone(),
+        client,
         agent_image: settings.agent_image.clone(),
         vitals: vitals.clone(),
         failures: Default::default(),
@@ -101,7 +120,7 @@ async fn lead(
     let work = controller::run(context, settings.namespace.as_deref(), stopped(stop.clone()));
     tokio::pin!(work);
     tokio::select! {
-        () = candidate.hold() => End::Lost,
+        () = lost => End::Lost,
         () = &mut work => End::Stopped,
         () = stopped(stop) => {
             let _ = tokio::time::timeout(FINISH, work).await;
@@ -112,7 +131,7 @@ async fn lead(
 
 /// Returns when the API server answers: ending instead would make Kubernetes
 /// wait longer and longer before it starts the operator again.
-async fn kubernetes_version(client: &Client) -> String {
+async fn kubernetes_version(client: Client) -> String {
     loop {
         match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
             Ok(Ok(version)) => return version.git_version,

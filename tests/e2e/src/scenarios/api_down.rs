@@ -4,12 +4,15 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::cluster::By;
 use crate::ctx::Ctx;
+use crate::kubectl::Kubectl;
 use crate::scenario::{Scenario, scenario};
 use crate::wait::{secs, until};
+use crate::world::{OPERATOR, SYSTEM};
 use crate::writer::Writer;
 
 /// The scenarios of this file.
@@ -40,7 +43,7 @@ const AWAY: u64 = 120;
 /// The same, and the size that is asked for next. The bed's API server needs about three seconds more. The first time
 /// is too short for the operator to lose its Lease, so that it has to go on with the watches that broke; later it loses
 /// it, and an operator that ends for that is started again later and later.
-const BLINKS: [(u64, u32); 4] = [(5, 2), (12, 3), (12, 4), (12, 5)];
+const BLINKS: [(u64, u32); 4] = [(3, 2), (13, 3), (13, 4), (13, 5)];
 
 async fn create(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("demo");
@@ -85,6 +88,8 @@ async fn blink(cx: &Ctx) -> Result<()> {
     let cluster = cx.cluster("demo");
     cluster.create(1).await?;
     let before = cx.operators().await?;
+    let begin = Timestamp::now();
+    let mut lost = Vec::new();
     for (seconds, size) in BLINKS {
         away(cx, seconds).await?;
         cluster.ask_size(size, By::Patch).await?;
@@ -97,7 +102,15 @@ async fn blink(cx: &Ctx) -> Result<()> {
         };
         until("the operator to see the new size", secs(60), wanted).await?;
         cx.note(format!("size {size} seen after {:.1} s", start.elapsed().as_secs_f64()));
+        let log = Kubectl::new(SYSTEM)
+            .run_line(&format!("logs deployment/{OPERATOR} --since-time={begin:.0}"))
+            .await?;
+        lost.push(log.matches("the Lease was lost").count());
     }
+    ensure!(
+        lost == [0, 1, 2, 3],
+        "the Lease was lost {lost:?} times after each outage"
+    );
     let settled = cluster.converged(5, secs(240)).await?;
     cx.watch.status_may_be_stale(false);
     cluster.reported(&settled).await?;
