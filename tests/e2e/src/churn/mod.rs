@@ -14,7 +14,7 @@ mod history;
 mod schedule;
 mod watchers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,12 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
         plan.minutes
     ));
 
+    let judge = judge(&cx);
+    anyhow::ensure!(
+        judge.is_file(),
+        "{} is missing, and would be missed at the end: `make churn` builds it",
+        judge.display()
+    );
     namespace::create(&cx).await?;
     let sampler = tokio::task::spawn_local(sampler::run(
         world.client.clone(),
@@ -163,10 +169,14 @@ async fn play(cluster: &Cluster<'_>, schedule: &Schedule, start: Instant, faults
     Ok(size)
 }
 
+/// Where tests/churn-check is, once it is built.
+fn judge(cx: &Ctx) -> PathBuf {
+    cx.world.bed.root().join("out/churn-check")
+}
+
 /// Has the history judged by tests/churn-check.
 async fn check(cx: &Ctx, folder: &Path) -> Result<()> {
-    let program = cx.world.bed.root().join("out/churn-check");
-    let output = Command::new(&program)
+    let output = Command::new(judge(cx))
         .arg(folder)
         .output()
         .await
