@@ -1,5 +1,6 @@
 //! Runs scenarios, each in a namespace of its own, and says how they went.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -110,19 +111,21 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
     Ok(print_summary(&outcomes))
 }
 
-/// The names and descriptions of all scenarios.
+/// Prints the names and descriptions of all scenarios, in one piece: a reader such as `head` may stop early.
 pub(crate) fn list() {
+    let mut text = String::new();
     for (heading, suite) in [("main", Suite::Main), ("hard", Suite::Hard)] {
-        println!("{heading}:");
+        let _ = writeln!(text, "{heading}:");
         for scenario in suite.scenarios() {
             let versions = if scenario.every_version {
                 " (every etcd version)"
             } else {
                 ""
             };
-            println!("  {:24} {}{versions}", scenario.name, scenario.about);
+            let _ = writeln!(text, "  {:24} {}{versions}", scenario.name, scenario.about);
         }
     }
+    print!("{text}");
 }
 
 fn items(world: &World, plan: &Plan) -> Result<Vec<Item>> {
