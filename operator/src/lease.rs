@@ -38,7 +38,7 @@ pub struct Candidate {
 }
 
 /// What an attempt to take or renew the Lease came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Attempt {
     /// It is ours.
     Ours,

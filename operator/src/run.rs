@@ -40,8 +40,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut client = connect().await?;
     let kubernetes = tokio::select! {
-        version = kubernetes_version(connect().await?) => version,
+        version = kubernetes_version(&client) => version,
         () = stopped(stop.clone()) => return Ok(()),
     };
     vitals.ready.store(true, Ordering::Relaxed);
@@ -52,22 +53,16 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
         "the operator waits for its Lease"
     );
     loop {
-        // Another client for each term: connections that an outage left hanging would be tried one after the other.
-        let client = connect().await?;
         let mut candidate = Candidate::new(client.clone(), &settings.lease_namespace, settings.identity.clone());
-        let since = tokio::select! {
-            since = candidate.acquire() => Some(since),
-            () = stopped(stop.clone()) => None,
-        };
-        let end = match since {
-            None => End::Stopped,
-            Some(since) => {
+        let end = tokio::select! {
+            since = candidate.acquire() => {
                 tracing::info!(identity = settings.identity, "the operator leads");
                 vitals.metrics.lead(true);
                 let end = lead(client, &settings, &vitals, candidate.hold(since), stop.clone()).await;
                 vitals.metrics.lead(false);
                 end
             }
+            () = stopped(stop.clone()) => End::Stopped,
         };
         match end {
             End::Lost => tracing::warn!("the Lease was lost: nothing is done until the operator has it again"),
@@ -76,6 +71,8 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
                 return Ok(());
             }
         }
+        // Connections that an outage left hanging would be tried one after the other: another client has none.
+        client = connect().await?;
     }
 }
 
@@ -131,7 +128,7 @@ async fn lead(
 
 /// Returns when the API server answers: ending instead would make Kubernetes
 /// wait longer and longer before it starts the operator again.
-async fn kubernetes_version(client: Client) -> String {
+async fn kubernetes_version(client: &Client) -> String {
     loop {
         match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
             Ok(Ok(version)) => return version.git_version,

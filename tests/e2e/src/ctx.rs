@@ -66,12 +66,12 @@ impl Ctx {
 
     /// Says what happens now.
     pub(crate) fn step(&self, what: impl AsRef<str>) {
-        let step = format!("+{:.1}s] {}", self.start.elapsed().as_secs_f64(), what.as_ref());
-        println!("  [{} {step}", self.title);
-        *self.last_step.borrow_mut() = step;
+        let (what, at) = (what.as_ref(), format!("+{:.1}s", self.start.elapsed().as_secs_f64()));
+        println!("  [{} {at}] {what}", self.title);
+        *self.last_step.borrow_mut() = format!("{at}: {what}");
     }
 
-    /// What happened last, and when: `+12.3s] kubectl apply …`.
+    /// When the last step began, and which it was: `+12.3s: kubectl apply …`.
     pub(crate) fn last_step(&self) -> String {
         self.last_step.borrow().clone()
     }

@@ -74,12 +74,8 @@ async fn ask_everyone(cx: &Ctx, folder: &Path) {
     save(folder, "operator.txt", system.run_line("describe pods").await);
     save(folder, "nodes.txt", system.run_line("get nodes -o wide").await);
     save(folder, "writes.jsonl", bed_log(cx, "audit", is_write).await);
-    let all = |_: &str| true;
-    save(
-        folder,
-        "controller-manager.log",
-        bed_log(cx, "controller-manager", all).await,
-    );
+    let said = bed_log(cx, "controller-manager", |_| true).await;
+    save(folder, "controller-manager.log", said);
     let pods = match cx.pods().list(&Default::default()).await {
         Ok(pods) => pods.items.iter().map(PodView::of).collect(),
         Err(error) => {
@@ -136,9 +132,8 @@ async fn bed_log(cx: &Ctx, name: &str, keep: impl Fn(&str) -> bool) -> Result<St
     let path = cx.world.bed.call(&["log", name]).await?;
     let log = tokio::fs::read(&path).await.with_context(|| path.clone())?;
     let log = String::from_utf8_lossy(&log);
-    let mut about: Vec<_> = log.lines().filter(|line| line.contains(&cx.namespace)).collect();
-    about.retain(|line| keep(line));
-    Ok(about.join("\n"))
+    let about = log.lines().filter(|line| line.contains(&cx.namespace) && keep(line));
+    Ok(about.collect::<Vec<_>>().join("\n"))
 }
 
 /// Whether a line of the audit log tells of a request that changes something.

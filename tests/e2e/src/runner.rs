@@ -212,7 +212,7 @@ async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
         .await
         .unwrap_or_else(|_| {
             Err(anyhow!(
-                "not done after {:.0} s; the last step was [{}",
+                "not done after {:.0} s; the last step was at {}",
                 limit.as_secs_f64(),
                 cx.last_step()
             ))

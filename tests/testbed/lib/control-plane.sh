@@ -56,18 +56,18 @@ launch_elected() {
 	shift
 	# shellcheck disable=SC2016 # expands in the inner shell
 	launch_cp "$name" bash -c 'while :; do "$@"; sleep 1; done' "$name" \
-		"$(bin kubernetes)/kube" "$@" --leader-elect=true
+		"$(bin kubernetes)/kube" "$name" "$@" --leader-elect=true
 }
 
 launch_controller_manager() {
-	launch_elected controller-manager controller-manager \
+	launch_elected controller-manager \
 		--kubeconfig="$CONF/controller-manager.kubeconfig" --use-service-account-credentials \
 		--service-account-private-key-file="$PKI/service-accounts.key" --root-ca-file="$PKI/ca.crt" \
 		--cluster-cidr="$POD_CIDR" --allocate-node-cidrs=false
 }
 
 launch_scheduler() {
-	launch_elected scheduler scheduler --kubeconfig="$CONF/scheduler.kubeconfig"
+	launch_elected scheduler --kubeconfig="$CONF/scheduler.kubeconfig"
 }
 
 launch_provisioner() {
