@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_api::HexId;
 use muster_api::names::AGENT_PORT;
-use muster_api::status::{Member, Quorum, Role, Seat as SeatStatus, SeatPhase};
+use muster_api::status::{MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
 use muster_api::status_report::StatusReport;
 use muster_membership::{Decision, Launcher, Phase, Time, decide, limits};
 use prometheus_client::metrics::counter::Counter;
@@ -152,6 +152,7 @@ impl Agent {
             let next = SeatStatus {
                 name: self.config.pod.clone(),
                 phase: seat_phase(phase),
+                reason: String::new(),
                 why: told.why.clone(),
                 member_id,
                 quorum,
@@ -167,7 +168,7 @@ impl Agent {
                 members: list
                     .members
                     .iter()
-                    .map(|(id, m)| Member {
+                    .map(|(id, m)| MemberStatus {
                         id: HexId(id.0),
                         name: m.name.clone(),
                         peer_url: m.peer_urls.first().cloned().unwrap_or_default(),
@@ -189,6 +190,7 @@ impl Agent {
             member_id,
             cluster_id: identity.map(|id| HexId(id.cluster.0)),
             phase: seat_phase(phase),
+            reason: String::new(),
             why: told.why.clone(),
             since: told.since.clone(),
             quorum,

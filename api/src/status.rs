@@ -45,17 +45,17 @@ pub struct EtcdClusterStatus {
     /// etcd's member list, published by the leader's agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
-    pub members: Vec<Member>,
+    pub members: Vec<MemberStatus>,
     /// What each seat's agent says of itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub seats: Vec<Seat>,
+    pub seats: Vec<SeatStatus>,
 }
 
 /// An entry of etcd's member list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Member {
+pub struct MemberStatus {
     /// The member's ID.
     pub id: HexId,
     /// The member's name; empty until it has started.
@@ -82,12 +82,15 @@ pub enum Role {
 /// What a seat's agent says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Seat {
+pub struct SeatStatus {
     /// The seat's pod.
     pub name: String,
     /// What the seat is doing.
     pub phase: SeatPhase,
-    /// Why, in one sentence.
+    /// Why, in one word for machines; see the reasons in the documentation.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Why, in one sentence for people.
     #[serde(default)]
     pub why: String,
     /// The ID of the seat's member.

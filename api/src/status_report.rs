@@ -30,7 +30,10 @@ pub struct StatusReport {
     pub cluster_id: Option<HexId>,
     /// What the seat is doing.
     pub phase: SeatPhase,
-    /// Why, in one sentence.
+    /// Why, in one word for machines: a [`Reason`](crate::Reason) of seats.
+    #[serde(default)]
+    pub reason: String,
+    /// Why, in one sentence for people.
     pub why: String,
     /// Since when it has been doing that, as RFC 3339 writes times.
     pub since: String,
@@ -68,6 +71,7 @@ mod tests {
             member_id: Some(HexId(1)),
             cluster_id: None,
             phase: SeatPhase::Learner,
+            reason: "CatchingUp".into(),
             why: "It catches up.".into(),
             since: "2026-01-01T00:00:00Z".into(),
             quorum: Quorum::Ok,
@@ -80,7 +84,7 @@ mod tests {
         };
         let expected = serde_json::json!({
             "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
-            "memberID": "0000000000000001", "clusterID": null, "phase": "Learner", "why": "It catches up.",
+            "memberID": "0000000000000001", "clusterID": null, "phase": "Learner", "reason": "CatchingUp", "why": "It catches up.",
             "since": "2026-01-01T00:00:00Z", "quorum": "Ok", "voters": 2, "leader": null,
             "wantedSeats": 3, "terminating": false, "version": "3.6.16",
             "snapshotBytes": 0,

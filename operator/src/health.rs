@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use muster_api::names::Names;
-use muster_api::status::{EtcdClusterStatus, Member, Quorum, Role, Seat, SeatPhase};
+use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
 
 use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY};
 use crate::dereference::PodView;
@@ -143,7 +143,7 @@ impl Evidence<'_> {
     /// speak for the others. A pod that is not ready may not have spoken at all:
     /// what its seat saw is what the pod before it saw.
     fn quorum(&self) -> Quorum {
-        let ready = |seat: &Seat| self.pods.iter().any(|pod| pod.name == seat.name && pod.ready);
+        let ready = |seat: &SeatStatus| self.pods.iter().any(|pod| pod.name == seat.name && pod.ready);
         let views: Vec<Quorum> = self
             .alive()
             .filter(|seat| seat.quorum == Quorum::Lost || ready(seat))
@@ -156,7 +156,7 @@ impl Evidence<'_> {
     }
 
     /// The entries of seats whose pods are there to stay: what others said is of the past.
-    fn alive(&self) -> impl Iterator<Item = &Seat> {
+    fn alive(&self) -> impl Iterator<Item = &SeatStatus> {
         self.status.seats.iter().filter(|seat| {
             let stays = |pod: &PodView| pod.name == seat.name && pod.seat < self.plan.replicas;
             self.pods.iter().any(stays)
@@ -304,8 +304,8 @@ impl Evidence<'_> {
         (0..self.plan.size).filter(|seat| !ready.contains(seat)).collect()
     }
 
-    fn seats_of(&self, which: impl Fn(&&Member) -> bool) -> BTreeSet<u32> {
-        let seat = |member: &Member| self.names().seat_of_peer_url(&member.peer_url);
+    fn seats_of(&self, which: impl Fn(&&MemberStatus) -> bool) -> BTreeSet<u32> {
+        let seat = |member: &MemberStatus| self.names().seat_of_peer_url(&member.peer_url);
         self.status.members.iter().filter(which).filter_map(seat).collect()
     }
 
@@ -326,7 +326,8 @@ impl Evidence<'_> {
 
     /// Who misses the quorum, what the others say, and what a person can do.
     fn lost_quorum(&self) -> String {
-        let (lost, others): (Vec<&Seat>, Vec<&Seat>) = self.alive().partition(|seat| seat.quorum == Quorum::Lost);
+        let (lost, others): (Vec<&SeatStatus>, Vec<&SeatStatus>) =
+            self.alive().partition(|seat| seat.quorum == Quorum::Lost);
         let names: Vec<&str> = lost.iter().map(|seat| seat.name.as_str()).collect();
         let voters = lost.iter().map(|seat| seat.voters).max().unwrap_or(0);
         // The sentence of one that is left has the command that fits how it stands.
@@ -352,6 +353,6 @@ impl Evidence<'_> {
     }
 }
 
-fn sentence(seat: &Seat) -> String {
+fn sentence(seat: &SeatStatus) -> String {
     format!("{} ({:?}): {}", seat.name, seat.phase, seat.why)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use muster_api::cluster::Retention;
 use muster_api::names::Names;
-use muster_api::status::Seat;
+use muster_api::status::SeatStatus;
 
 use crate::dereference::{ClaimView, PodView};
 use crate::sizing::{Plan, Step};
@@ -33,8 +33,13 @@ pub fn claims<'a>(
 
 /// The status entries of seats that are not wanted and whose pods are gone:
 /// nobody is left to take them back.
-pub fn seat_entries<'a>(names: &Names, seats: &'a [Seat], replicas: u32, pods: &[PodView]) -> Vec<&'a Seat> {
-    let orphaned = |entry: &&Seat| {
+pub fn seat_entries<'a>(
+    names: &Names,
+    seats: &'a [SeatStatus],
+    replicas: u32,
+    pods: &[PodView],
+) -> Vec<&'a SeatStatus> {
+    let orphaned = |entry: &&SeatStatus| {
         names.seat_of_pod(&entry.name).is_some_and(|seat| seat >= replicas)
             && !pods.iter().any(|pod| pod.name == entry.name)
     };
@@ -121,9 +126,10 @@ mod tests {
 
     #[test]
     fn entries_of_seats_that_are_gone_go() {
-        let entry = |name: &str| Seat {
+        let entry = |name: &str| SeatStatus {
             name: name.into(),
             phase: SeatPhase::Left,
+            reason: String::new(),
             why: String::new(),
             member_id: None,
             quorum: Quorum::Unknown,

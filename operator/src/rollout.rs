@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use muster_api::status::{Member, Role};
+use muster_api::status::{MemberStatus, Role};
 
 use crate::dereference::PodView;
 
@@ -20,7 +20,7 @@ pub struct Rollout<'a> {
     /// How many seats are wanted.
     pub wanted: u32,
     /// The published members.
-    pub members: &'a [Member],
+    pub members: &'a [MemberStatus],
     /// The leader's pod.
     pub leader: Option<&'a str>,
     /// Whether data outlives a pod.
@@ -95,8 +95,8 @@ mod tests {
         revisions.iter().enumerate().map(pod).collect()
     }
 
-    fn voters(n: u64) -> Vec<Member> {
-        let voter = |id| Member {
+    fn voters(n: u64) -> Vec<MemberStatus> {
+        let voter = |id| MemberStatus {
             id: HexId(id),
             name: format!("db-{id}"),
             peer_url: String::new(),
@@ -106,7 +106,7 @@ mod tests {
         (0..n).map(voter).collect()
     }
 
-    fn rollout<'a>(pods: &'a [PodView], members: &'a [Member]) -> Rollout<'a> {
+    fn rollout<'a>(pods: &'a [PodView], members: &'a [MemberStatus]) -> Rollout<'a> {
         Rollout {
             revision: Some("new"),
             pods,

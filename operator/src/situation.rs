@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use muster_api::names::Names;
-use muster_api::status::{Member, Role};
+use muster_api::status::{MemberStatus, Role};
 use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
 
 use crate::build::stateful_set::APPLIED_SIZE;
@@ -45,14 +45,14 @@ pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
 }
 
 /// The seats of members.
-pub fn member_seats(names: &Names, members: &[Member]) -> BTreeSet<u32> {
+pub fn member_seats(names: &Names, members: &[MemberStatus]) -> BTreeSet<u32> {
     members
         .iter()
         .filter_map(|member| names.seat_of_peer_url(&member.peer_url))
         .collect()
 }
 
-fn voter_seats(names: &Names, members: &[Member]) -> BTreeSet<u32> {
+fn voter_seats(names: &Names, members: &[MemberStatus]) -> BTreeSet<u32> {
     let voters = members.iter().filter(|member| member.role == Role::Voter);
     voters
         .filter_map(|member| names.seat_of_peer_url(&member.peer_url))

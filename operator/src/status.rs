@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::{Names, OPERATOR_MANAGER};
-use muster_api::status::{EtcdClusterStatus, Seat};
+use muster_api::status::{EtcdClusterStatus, SeatStatus};
 use serde_json::json;
 
 use crate::apply::Applied;
@@ -140,7 +140,7 @@ pub async fn write(client: &Client, cluster: &EtcdCluster, status: &EtcdClusterS
 
 /// Takes back what the agent of a pod that is gone has published, unless the
 /// EtcdCluster has changed meanwhile.
-pub async fn drop_seat(client: &Client, cluster: &EtcdCluster, seat: &Seat) -> Result<EtcdCluster, Error> {
+pub async fn drop_seat(client: &Client, cluster: &EtcdCluster, seat: &SeatStatus) -> Result<EtcdCluster, Error> {
     let patch = json!({
         "apiVersion": API_VERSION,
         "kind": "EtcdCluster",

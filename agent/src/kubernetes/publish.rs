@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use muster_api::HexId;
 use muster_api::names::{LEADER_MANAGER, agent_manager};
-use muster_api::status::{Member, Seat};
+use muster_api::status::{MemberStatus, SeatStatus};
 use muster_membership::limits;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -28,14 +28,14 @@ pub struct LeaderView {
     /// The leader's pod.
     pub leader: String,
     /// The members.
-    pub members: Vec<Member>,
+    pub members: Vec<MemberStatus>,
 }
 
 /// Sends what is to be published whenever it changes.
 #[derive(Debug)]
 pub struct Publisher {
     /// This seat's entry.
-    pub seat: watch::Sender<Option<Seat>>,
+    pub seat: watch::Sender<Option<SeatStatus>>,
     /// The members, while this agent is beside the leader.
     pub leader: watch::Sender<Option<LeaderView>>,
 }
@@ -53,7 +53,7 @@ impl Publisher {
             seats,
             manager,
             None,
-            |seat: &Seat| serde_json::json!({ "seats": [seat] }),
+            |seat: &SeatStatus| serde_json::json!({ "seats": [seat] }),
         ));
         tokio::spawn(publish(
             api.clone(),

@@ -22,16 +22,17 @@ fn at_rest(n: u32) -> Case {
         terminating: false,
         revision: None,
     });
-    let members = (0..n).map(|seat| Member {
+    let members = (0..n).map(|seat| MemberStatus {
         id: HexId(seat.into()),
         name: names.pod(seat),
         peer_url: names.peer_url("http", seat, "ns", "cluster.local"),
         role: Role::Voter,
         started: true,
     });
-    let seats = (0..n).map(|seat| Seat {
+    let seats = (0..n).map(|seat| SeatStatus {
         name: names.pod(seat),
         phase: SeatPhase::Voter,
+        reason: String::new(),
         why: "It votes.".into(),
         member_id: None,
         quorum: Quorum::Ok,
