@@ -3,9 +3,9 @@
 use muster_membership::{Action, ArchiveReason, Decision, StartPlan};
 
 use crate::etcd;
+use crate::explain;
 use crate::pools::Pools;
 use crate::state::Id;
-use crate::tell;
 use crate::view::View;
 
 /// What is wrong with `decision`.
@@ -27,7 +27,7 @@ fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
             _ => true,
         };
         if !known {
-            let what = tell::action(action);
+            let what = explain::action(action);
             return Some(format!("it {what}, although what it needs to know could not be read"));
         }
         if let Action::Remove { member } = action

@@ -5,6 +5,7 @@
 pub mod bugs;
 pub mod decided;
 pub mod etcd;
+pub mod explain;
 pub mod kubernetes;
 pub mod moves;
 pub mod pools;
@@ -12,7 +13,6 @@ pub mod search;
 pub mod settle;
 pub mod state;
 pub mod steps;
-pub mod tell;
 pub mod view;
 pub mod walk;
 

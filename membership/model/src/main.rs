@@ -10,7 +10,7 @@ use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
 use muster_membership_model::moves::{Model, Settings};
 use muster_membership_model::search::{Bounds, Trace, search};
-use muster_membership_model::{From, starts, tell, walk};
+use muster_membership_model::{From, explain, starts, walk};
 
 #[derive(Parser)]
 #[command(about = "Checks the membership decisions against a model of etcd, Kubernetes and their faults")]
@@ -159,7 +159,7 @@ fn main() -> ExitCode {
 fn show(model: &mut Model, trace: Option<Trace>) -> bool {
     match trace {
         Some(trace) => {
-            println!("{}", tell::trace(model, &trace));
+            println!("{}", explain::trace(model, &trace));
             true
         }
         None => false,
@@ -177,7 +177,7 @@ fn bugs() -> bool {
             began.elapsed().as_secs_f64()
         );
         match found.trace {
-            Some(trace) => println!("{}", tell::trace(&mut model, &trace)),
+            Some(trace) => println!("{}", explain::trace(&mut model, &trace)),
             None => {
                 println!("  NOT FOUND\n");
                 missed = true;

@@ -245,7 +245,7 @@ fn excuse(model: &Model, s: &State) -> Option<&'static str> {
 }
 
 fn stuck(model: &mut Model, s: &State) -> String {
-    let end = crate::tell::state(model, s);
+    let end = crate::explain::state(model, s);
     let mut text = format!("it does not become what is wanted; it ends with {end}");
     for i in 0..model.settings.seats {
         if s.seats[i].pod != Pod::Gone {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use muster_membership_model::etcd::HealthRule;
 use muster_membership_model::moves::{Model, Settings};
 use muster_membership_model::search::{Bounds, search};
-use muster_membership_model::{From, starts, tell, walk};
+use muster_membership_model::{From, explain, starts, walk};
 
 const PLAIN: Settings = Settings {
     seats: 2,
@@ -172,7 +172,7 @@ fn search_line(line: &Line) -> bool {
         if trace.is_some() { "BROKEN" } else { result },
     );
     if let Some(trace) = &trace {
-        println!("\n{}", tell::trace(&mut model, trace));
+        println!("\n{}", explain::trace(&mut model, trace));
     }
     trace.is_some() || result == "cut off"
 }

@@ -7,7 +7,7 @@ use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
 use muster_membership_model::moves::{Model, Move, Settings};
 use muster_membership_model::search::{Bounds, search};
-use muster_membership_model::{From, hunt, starts, tell, walk};
+use muster_membership_model::{From, explain, hunt, starts, walk};
 
 const SETTINGS: Settings = Settings {
     seats: 2,
@@ -40,7 +40,7 @@ fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, settle_e
         began.elapsed().as_secs_f64(),
     );
     if let Some(trace) = &found.trace {
-        panic!("{}", tell::trace(&mut model, trace));
+        panic!("{}", explain::trace(&mut model, trace));
     }
     assert!(found.complete, "the bounds are too narrow to be complete");
     assert!(found.settled > 1_000, "hardly any fair run was tried");
@@ -117,7 +117,7 @@ fn five_seats_at_random() {
         let walked = walk::walk(&mut model, 100_000, seed);
         println!("{walked:?}");
         if let Some(trace) = &walked.trace {
-            panic!("{}", tell::trace(&mut model, trace));
+            panic!("{}", explain::trace(&mut model, trace));
         }
         assert!(walked.converged > 800 && walked.excused * 3 < walked.converged);
     }
@@ -128,7 +128,7 @@ fn every_deliberate_bug_is_found() {
     for bug in Bug::value_variants() {
         let (mut model, found) = hunt(*bug);
         let trace = found.trace.unwrap_or_else(|| panic!("{bug:?} is not found"));
-        let told = tell::trace(&mut model, &trace);
+        let told = explain::trace(&mut model, &trace);
         println!("{bug:?}, in {} states:\n{told}", found.states);
         assert!(
             trace.broken.contains(bug.breaks()),
@@ -149,7 +149,7 @@ fn five_seats_shrink_to_any_size_with_a_wanted_one_down() {
     let walked = walk::walk_from(&mut model, start, 1_000, 60, 3);
     println!("{walked:?}");
     if let Some(trace) = &walked.trace {
-        panic!("{}", tell::trace(&mut model, trace));
+        panic!("{}", explain::trace(&mut model, trace));
     }
     assert_eq!(walked.excused, 0);
 }
