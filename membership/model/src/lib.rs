@@ -3,7 +3,7 @@
 //! See `README.md` for what is modelled, what is not, and how to read a counterexample.
 
 pub mod bugs;
-pub mod decided;
+pub mod decision_invariants;
 pub mod etcd;
 pub mod explain;
 pub mod kubernetes;

@@ -14,7 +14,7 @@ use muster_membership::{
 };
 
 use crate::bugs::Bug;
-use crate::decided;
+use crate::decision_invariants;
 use crate::etcd;
 use crate::pools::Pools;
 use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
@@ -350,7 +350,7 @@ pub fn look(view: View, looks: &mut Looks, pools: &mut Pools, bug: Option<Bug>) 
         let goes_on = decision.actions.is_empty() && !decision.needs.is_subset(&asked);
         if !looks_on && !goes_on {
             break Looked {
-                broken: decided::broken(&view, pools, &decision),
+                broken: decision_invariants::broken(&view, pools, &decision),
                 memory: pools.memories.number(&without_time(&decision.memory)),
                 why: decision.why,
                 actions: decision.actions,
