@@ -4,7 +4,7 @@ use muster_membership::{Action, ArchiveReason, Decision, StartPlan};
 
 use crate::etcd;
 use crate::explain;
-use crate::pools::Pools;
+use crate::intern::Pools;
 use crate::state::Id;
 use crate::view::View;
 

@@ -3,7 +3,7 @@
 //! Raft itself is taken as correct. A change commits when the leader reaches a quorum of the membership
 //! that it changes; members that the leader reaches apply it at once, all others when they reach it again.
 
-use crate::pools::Pools;
+use crate::intern::Pools;
 use crate::state::{Change, Config, Entry, Grounds, Id, Pending, SEATS, State, linked};
 
 /// Which of etcd's health checks an add has to pass.

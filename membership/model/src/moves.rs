@@ -4,8 +4,8 @@ use muster_membership::Action;
 
 use crate::bugs::Bug;
 use crate::etcd::{self, HealthRule};
+use crate::intern::{Plan, Pools};
 use crate::kubernetes;
-use crate::pools::{Plan, Pools};
 use crate::state::{Grounds, Id, Pod, Record, Seat, State, link};
 use crate::steps::{self, Outcome};
 use crate::view::{self, Looks, View};

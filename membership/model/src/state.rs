@@ -3,7 +3,7 @@
 //! A state is small and hashed often, so what is large in it (member lists, memories, plans) is kept in
 //! pools, and the state holds their numbers.
 
-use crate::pools::{Pools, names};
+use crate::intern::{Pools, names};
 
 /// The most seats that the model knows.
 pub const SEATS: usize = 5;

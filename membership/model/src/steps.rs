@@ -4,8 +4,8 @@ use muster_membership::{Action, ArchiveReason, StartPlan};
 
 use crate::bugs::Bug;
 use crate::etcd::{self, Answer};
+use crate::intern::{Plan, Pools};
 use crate::moves::Settings;
-use crate::pools::{Plan, Pools};
 use crate::state::{Change, Id, Pending, Pod, Record, Seat, State};
 use crate::view::token;
 

@@ -16,7 +16,7 @@ use muster_membership::{
 use crate::bugs::Bug;
 use crate::decision_invariants;
 use crate::etcd;
-use crate::pools::Pools;
+use crate::intern::Pools;
 use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
 
 /// The moment of every decision.
