@@ -4,8 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
 
+use crate::liveness::{self, Settled};
 use crate::moves::{Model, Move};
-use crate::settle::{self, Settled};
 use crate::state::State;
 
 /// A state's fingerprint.
@@ -79,7 +79,7 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     let mut found = Found::default();
     let mut reached = Reached::default();
     let mut queue = VecDeque::new();
-    let mut settler = settle::Settler::default();
+    let mut settler = liveness::Settler::default();
     for start in starts {
         let key = fingerprint(start);
         if reached.insert(key, key).is_none() {

@@ -1,9 +1,9 @@
 //! Long random walks, for clusters that are too large to search: some moves and faults, then a fair run, over
 //! and over.
 
+use crate::liveness::{Settled, Settler};
 use crate::moves::{Model, Move, is_fault};
 use crate::search::Trace;
-use crate::settle::{Settled, Settler};
 use crate::state::{Record, State};
 use crate::steps::Outcome;
 
