@@ -74,7 +74,7 @@ pub fn hunt(bug: Bug) -> (Model, Found) {
     };
     let bounds = Bounds {
         states: 3_000_000,
-        settle_every: usize::from(bug == Bug::WaitsForItsOldMember),
+        fair_run_every: usize::from(bug == Bug::WaitsForItsOldMember),
     };
     let found = search(&mut model, &starts, bounds);
     (model, found)

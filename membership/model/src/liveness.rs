@@ -12,9 +12,9 @@ use crate::search::fingerprint;
 use crate::state::{Id, Pod, Record, Seat, State};
 use crate::steps::Outcome;
 
-/// How a fair run ended.
+/// The ending of a fair run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
+pub enum Ending {
     /// The voters are the wanted seats, and there is nothing else.
     Converged,
     /// Not so, for a reason that the protocol leaves to a person.
@@ -25,7 +25,7 @@ pub enum Settled {
 
 /// Fair runs, and the states on the way of those that ended well.
 #[derive(Debug, Default)]
-pub struct Settler {
+pub struct FairRuns {
     /// Fair runs in which the replicas had to be raised first.
     pub rescues: usize,
     known: [Known; 2],
@@ -52,26 +52,26 @@ impl Order {
 
 const ROUNDS: usize = 120;
 
-impl Settler {
-    /// Runs fairly from `s`.
-    pub fn settle(&mut self, model: &mut Model, s: State) -> Settled {
-        self.settle_to(model, s).0
+impl FairRuns {
+    /// Runs fairly from `s`, as [`FairRuns::run`]; the ending only.
+    pub fn ending(&mut self, model: &mut Model, s: State) -> Ending {
+        self.run(model, s).0
     }
 
-    /// Runs fairly from `s`, twice: the lowest seat first in every round, and the highest. Also where the first of
-    /// them ended.
-    pub fn settle_to(&mut self, model: &mut Model, s: State) -> (Settled, State) {
-        let (up, end) = self.run(model, s, Order::Up);
-        if matches!(up, Settled::Stuck(_)) {
+    /// Runs fairly from `s`, twice: the lowest seat first in every round, and the highest. The state is the one in
+    /// which the first of the two ended.
+    pub fn run(&mut self, model: &mut Model, s: State) -> (Ending, State) {
+        let (up, end) = self.run_in(model, s, Order::Up);
+        if matches!(up, Ending::Stuck(_)) {
             return (up, end);
         }
-        match self.run(model, s, Order::Down) {
-            (Settled::Stuck(why), end) => (Settled::Stuck(why), end),
+        match self.run_in(model, s, Order::Down) {
+            (Ending::Stuck(why), end) => (Ending::Stuck(why), end),
             _ => (up, end),
         }
     }
 
-    fn run(&mut self, model: &mut Model, s: State, order: Order) -> (Settled, State) {
+    fn run_in(&mut self, model: &mut Model, s: State, order: Order) -> (Ending, State) {
         let known = &mut self.known[order as usize];
         let mut s = State {
             faults: 0,
@@ -81,7 +81,7 @@ impl Settler {
             ..s
         };
         if s.deleting {
-            return (Settled::Excused("the StatefulSet is being deleted"), s);
+            return (Ending::Excused("the StatefulSet is being deleted"), s);
         }
         let mut way = vec![];
         let mut rescued = false;
@@ -89,22 +89,22 @@ impl Settler {
             let key = fingerprint(&s);
             if known.good.contains(&key) {
                 known.good.extend(way);
-                return (Settled::Converged, s);
+                return (Ending::Converged, s);
             }
             if let Some(why) = known.excused.get(&key) {
-                return (Settled::Excused(why), s);
+                return (Ending::Excused(why), s);
             }
             way.push(key);
             let before = s;
             if let Err(why) = round(model, &mut s, order) {
-                return (Settled::Stuck(why), s);
+                return (Ending::Stuck(why), s);
             }
             if s != before {
                 continue;
             }
             if converged(model, &s) {
                 known.good.extend(way);
-                return (Settled::Converged, s);
+                return (Ending::Converged, s);
             }
             // What the operator does, or the sentence in the status tells a person to do: scale up to where the
             // members are, and then shrink properly.
@@ -118,13 +118,13 @@ impl Settler {
             return match excuse(model, &s) {
                 Some(why) => {
                     known.excused.extend(way.into_iter().map(|key| (key, why)));
-                    (Settled::Excused(why), s)
+                    (Ending::Excused(why), s)
                 }
-                None => (Settled::Stuck(stuck(model, &s)), s),
+                None => (Ending::Stuck(stuck(model, &s)), s),
             };
         }
         (
-            Settled::Stuck(format!("it goes on without end; {}", stuck(model, &s))),
+            Ending::Stuck(format!("it goes on without end; {}", stuck(model, &s))),
             s,
         )
     }

@@ -40,7 +40,7 @@ enum Command {
         states: usize,
         /// Tries a fair run from one of so many states.
         #[arg(long, default_value_t = 1)]
-        settle_every: usize,
+        fair_run_every: usize,
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
             scalings,
             from,
             states,
-            settle_every,
+            fair_run_every,
             old_health_rule,
             no_operator,
             stale_reads,
@@ -108,14 +108,14 @@ fn main() -> ExitCode {
                 bug,
             });
             let starts = starts(&mut model, from, faults, scalings);
-            let found = search(&mut model, &starts, Bounds { states, settle_every });
+            let found = search(&mut model, &starts, Bounds { states, fair_run_every });
             println!(
                 "{} states, {} moves, depth {}, {}; fair runs from {} states; {:.1} s",
                 found.states,
                 found.moves,
                 found.depth,
                 if found.complete { "complete" } else { "cut off" },
-                found.settled,
+                found.fair_runs,
                 began.elapsed().as_secs_f64(),
             );
             for (why, count) in &found.excused {

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
 
-use crate::liveness::{self, Settled};
+use crate::liveness::{self, Ending};
 use crate::moves::{Model, Move};
 use crate::state::State;
 
@@ -37,7 +37,7 @@ pub struct Found {
     /// Every state within the bounds was reached.
     pub complete: bool,
     /// States from which a fair run was tried.
-    pub settled: usize,
+    pub fair_runs: usize,
     /// Of these, those that ended without what the StatefulSet wants, by reason.
     pub excused: BTreeMap<&'static str, usize>,
     /// The first bad state.
@@ -50,7 +50,7 @@ pub struct Bounds {
     /// At most this many states.
     pub states: usize,
     /// Try a fair run from one of so many states (0: from none).
-    pub settle_every: usize,
+    pub fair_run_every: usize,
 }
 
 /// Fingerprints are as good as random already.
@@ -79,7 +79,7 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     let mut found = Found::default();
     let mut reached = Reached::default();
     let mut queue = VecDeque::new();
-    let mut settler = liveness::Settler::default();
+    let mut fair_runs = liveness::FairRuns::default();
     for start in starts {
         let key = fingerprint(start);
         if reached.insert(key, key).is_none() {
@@ -89,12 +89,12 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     while let Some((s, depth)) = queue.pop_front() {
         found.depth = found.depth.max(depth);
         let key = fingerprint(&s);
-        if bounds.settle_every > 0 && key.is_multiple_of(bounds.settle_every as u64) {
-            found.settled += 1;
-            match settler.settle(model, s) {
-                Settled::Converged => {}
-                Settled::Excused(why) => *found.excused.entry(why).or_default() += 1,
-                Settled::Stuck(why) => {
+        if bounds.fair_run_every > 0 && key.is_multiple_of(bounds.fair_run_every as u64) {
+            found.fair_runs += 1;
+            match fair_runs.ending(model, s) {
+                Ending::Converged => {}
+                Ending::Excused(why) => *found.excused.entry(why).or_default() += 1,
+                Ending::Stuck(why) => {
                     found.trace = Some(trace(model, &reached, starts, key, None, why));
                     break;
                 }

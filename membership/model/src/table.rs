@@ -22,7 +22,7 @@ enum Search {
         from: From,
         faults: u8,
         scalings: u8,
-        settle_every: usize,
+        fair_run_every: usize,
     },
     /// So many moves at random.
     Walk { steps: usize, seed: u64 },
@@ -34,12 +34,12 @@ struct Line {
 }
 
 impl Line {
-    fn exhaustive(settings: Settings, from: From, faults: u8, scalings: u8, settle_every: usize) -> Self {
+    fn exhaustive(settings: Settings, from: From, faults: u8, scalings: u8, fair_run_every: usize) -> Self {
         let search = Search::Exhaustive {
             from,
             faults,
             scalings,
-            settle_every,
+            fair_run_every,
         };
         Self { settings, search }
     }
@@ -143,16 +143,16 @@ fn search_line(line: &Line) -> bool {
             from,
             faults,
             scalings,
-            settle_every,
+            fair_run_every,
         } => {
             let starts = starts(&mut model, from, faults, scalings);
             let bounds = Bounds {
                 states: 200_000_000,
-                settle_every,
+                fair_run_every,
             };
             let found = search(&mut model, &starts, bounds);
             states = found.states.to_string();
-            (moves, runs) = (found.moves, found.settled);
+            (moves, runs) = (found.moves, found.fair_runs);
             excused = found.excused.values().sum::<usize>();
             result = if found.complete { "complete" } else { "cut off" };
             trace = found.trace;

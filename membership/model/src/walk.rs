@@ -1,7 +1,7 @@
 //! Long random walks, for clusters that are too large to search: some moves and faults, then a fair run, over
 //! and over.
 
-use crate::liveness::{Settled, Settler};
+use crate::liveness::{Ending, FairRuns};
 use crate::moves::{Model, Move, is_fault};
 use crate::search::Trace;
 use crate::state::{Record, State};
@@ -78,7 +78,7 @@ pub fn walk_from(model: &mut Model, start: State, times: usize, length: usize, s
 
 struct Walker {
     random: Random,
-    settler: Settler,
+    fair_runs: FairRuns,
     walked: Walked,
 }
 
@@ -86,7 +86,7 @@ impl Walker {
     fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
-            settler: Settler::default(),
+            fair_runs: FairRuns::default(),
             walked: Walked::default(),
         }
     }
@@ -119,16 +119,16 @@ impl Walker {
                 return None;
             }
         }
-        let (settled, end) = self.settler.settle_to(model, s);
-        self.walked.rescued = self.settler.rescues;
-        match settled {
-            Settled::Converged => {
+        let (ending, end) = self.fair_runs.run(model, s);
+        self.walked.rescued = self.fair_runs.rescues;
+        match ending {
+            Ending::Converged => {
                 self.walked.converged += 1;
                 let formed = matches!(end.record, Record::Formed { .. });
                 return Some(end).filter(|_| formed);
             }
-            Settled::Excused(_) => self.walked.excused += 1,
-            Settled::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),
+            Ending::Excused(_) => self.walked.excused += 1,
+            Ending::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),
         }
         None
     }

@@ -18,17 +18,17 @@ const SETTINGS: Settings = Settings {
 };
 
 /// Searches everything with so many faults and scalings, and runs fairly from one of so many states.
-fn check(settings: Settings, faults: u8, scalings: u8, settle_every: usize) {
-    check_from(From::All, settings, faults, scalings, settle_every);
+fn check(settings: Settings, faults: u8, scalings: u8, fair_run_every: usize) {
+    check_from(From::All, settings, faults, scalings, fair_run_every);
 }
 
-fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, settle_every: usize) {
+fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, fair_run_every: usize) {
     let began = Instant::now();
     let mut model = Model::new(settings);
     let starts = starts(&mut model, from, faults, scalings);
     let bounds = Bounds {
         states: 8_000_000,
-        settle_every,
+        fair_run_every,
     };
     let found = search(&mut model, &starts, bounds);
     println!(
@@ -36,14 +36,14 @@ fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, settle_e
         found.states,
         found.moves,
         found.depth,
-        found.settled,
+        found.fair_runs,
         began.elapsed().as_secs_f64(),
     );
     if let Some(trace) = &found.trace {
         panic!("{}", explain::trace(&mut model, trace));
     }
     assert!(found.complete, "the bounds are too narrow to be complete");
-    assert!(found.settled > 1_000, "hardly any fair run was tried");
+    assert!(found.fair_runs > 1_000, "hardly any fair run was tried");
 }
 
 #[test]
