@@ -9,7 +9,7 @@ use muster_membership::{
     Peer, Phase, Reading, Seat, StartPlan, Wanted, Workload, decide,
 };
 
-use crate::view::NOW;
+use crate::time::NOW;
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,8 +3,8 @@
 use muster_membership::{Action, ArchiveReason, Decision, StartPlan};
 
 use crate::etcd;
-use crate::explain;
 use crate::intern::Pools;
+use crate::phrases;
 use crate::state::Id;
 use crate::view::View;
 
@@ -27,7 +27,7 @@ fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
             _ => true,
         };
         if !known {
-            let what = explain::action(action);
+            let what = phrases::action(action);
             return Some(format!("it {what}, although what it needs to know could not be read"));
         }
         if let Action::Remove { member } = action

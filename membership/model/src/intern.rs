@@ -104,17 +104,6 @@ pub struct Pools {
     pub plans: Pool<Plan>,
 }
 
-/// New names for the members in `used`: those of each seat are counted from its first.
-#[must_use]
-pub fn names(used: u64) -> Vec<(Id, Id)> {
-    let mut names: Vec<(Id, Id)> = vec![];
-    for old in Id::in_set(used) {
-        let before = names.iter().filter(|(id, _)| id.seat() == old.seat()).count();
-        names.push((old, Id::new(old.seat(), u8::try_from(before).unwrap_or(0))));
-    }
-    names
-}
-
 fn bit(number: u64) -> u64 {
     Id::from_number(number).map_or(0, Id::bit)
 }

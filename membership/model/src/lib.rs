@@ -3,22 +3,28 @@
 //! See `README.md` for what is modelled, what is not, and how to read a counterexample.
 
 pub mod bugs;
+pub mod canonical;
 pub mod decision_invariants;
 pub mod etcd;
 pub mod explain;
 pub mod intern;
 pub mod kubernetes;
 pub mod liveness;
+pub mod look;
+pub mod model;
 pub mod moves;
+pub mod phrases;
 pub mod search;
 pub mod state;
 pub mod steps;
+pub mod time;
 pub mod view;
 pub mod walk;
 
 use bugs::Bug;
 use etcd::HealthRule;
-use moves::{Model, Settings};
+use model::Model;
+use moves::Settings;
 use search::{Bounds, Found, search};
 use state::State;
 

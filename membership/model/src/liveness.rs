@@ -7,10 +7,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::etcd;
-use crate::moves::{Model, Move};
-use crate::search::fingerprint;
-use crate::state::{Id, Pod, Record, Seat, State};
-use crate::steps::Outcome;
+use crate::explain;
+use crate::model::Model;
+use crate::moves::{Move, Outcome};
+use crate::state::{Id, Pod, Record, Seat, State, fingerprint};
 
 /// The ending of a fair run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +245,7 @@ fn excuse(model: &Model, s: &State) -> Option<&'static str> {
 }
 
 fn stuck(model: &mut Model, s: &State) -> String {
-    let end = crate::explain::state(model, s);
+    let end = explain::state(model, s);
     let mut text = format!("it does not become what is wanted; it ends with {end}");
     for i in 0..model.settings.seats {
         if s.seats[i].pod != Pod::Gone {

@@ -8,8 +8,9 @@ use std::time::Instant;
 use clap::{Parser, Subcommand, ValueEnum};
 use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Settings};
-use muster_membership_model::search::{Bounds, Trace, search};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::{Settings, Trace};
+use muster_membership_model::search::{Bounds, search};
 use muster_membership_model::{From, explain, starts, walk};
 
 #[derive(Parser)]

@@ -2,28 +2,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::liveness::{self, Ending};
-use crate::moves::{Model, Move};
-use crate::state::State;
-
-/// A state's fingerprint.
-#[must_use]
-pub fn fingerprint(s: &State) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(s)
-}
-
-/// A way into a bad state.
-#[derive(Debug, Clone)]
-pub struct Trace {
-    /// Where it begins.
-    pub start: State,
-    /// What happens.
-    pub moves: Vec<Move>,
-    /// What is wrong then.
-    pub broken: String,
-}
+use crate::model::Model;
+use crate::moves::{Move, Trace};
+use crate::state::{State, fingerprint};
 
 /// What a search found.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Settings};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::Settings;
 use muster_membership_model::search::{Bounds, search};
 use muster_membership_model::{From, explain, starts, walk};
 

@@ -2,10 +2,9 @@
 //! and over.
 
 use crate::liveness::{Ending, FairRuns};
-use crate::moves::{Model, Move, is_fault};
-use crate::search::Trace;
+use crate::model::Model;
+use crate::moves::{Move, Outcome, Trace, is_fault};
 use crate::state::{Record, State};
-use crate::steps::Outcome;
 
 /// A small generator of random numbers (SplitMix64), so that a seed always gives the same walk.
 #[derive(Debug, Clone)]

@@ -5,7 +5,8 @@ use std::time::Instant;
 use clap::ValueEnum;
 use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Move, Settings};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::{Move, Settings};
 use muster_membership_model::search::{Bounds, search};
 use muster_membership_model::{From, explain, hunt, starts, walk};
 
