@@ -14,8 +14,8 @@ use crate::cases::play::{Outcome, play};
 use crate::cases::table::table;
 use crate::cluster::Cluster;
 use crate::cluster::templates::Templates;
+use crate::fake_kubernetes::pod::{Programs, bring_programs};
 use crate::stage::apart::{self, Part};
-use crate::stand_in::pod::{Programs, bring_programs};
 
 /// Networks take turns.
 const SLOTS: u8 = 199;

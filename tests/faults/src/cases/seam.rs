@@ -9,9 +9,9 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
+use crate::fake_kubernetes::CLUSTER;
+use crate::fake_kubernetes::container::Line;
 use crate::stage::gate::{Caught, Moment, Party};
-use crate::stand_in::CLUSTER;
-use crate::stand_in::container::Line;
 
 /// Where a step is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use super::etcd::View;
 use super::sampler::Seen;
 use super::{Cluster, etcd};
-use crate::stand_in::CLUSTER;
+use crate::fake_kubernetes::CLUSTER;
 
 /// For this long nobody asked for a change of membership: the agents are at rest.
 const REST: Duration = Duration::from_millis(1500);

@@ -16,14 +16,14 @@ use tokio::task::JoinHandle;
 
 use super::etcd;
 use super::volumes::Volumes;
+use crate::fake_kubernetes::container::Line;
+use crate::fake_kubernetes::names::Names;
+use crate::fake_kubernetes::objects::{Objects, PodEntry};
+use crate::fake_kubernetes::pod::{Pod, Spec};
+use crate::fake_kubernetes::{CLUSTER, DOMAIN, NAMESPACE, api};
 use crate::run::Kit;
 use crate::stage::gate::{Caught, Gate};
 use crate::stage::net::Net;
-use crate::stand_in::container::Line;
-use crate::stand_in::names::Names;
-use crate::stand_in::objects::{Objects, PodEntry};
-use crate::stand_in::pod::{Pod, Spec};
-use crate::stand_in::{CLUSTER, DOMAIN, NAMESPACE, api};
 use crate::wait::{secs, until};
 
 /// A cluster, its stand-ins, and its network.
