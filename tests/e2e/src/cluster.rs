@@ -150,6 +150,17 @@ impl<'a> Cluster<'a> {
         Ok(api.get_opt(self.name).await?.map(serde_json::to_value).transpose()?)
     }
 
+    /// The entry of a seat in the EtcdCluster's status.
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub(crate) async fn seat_status(&self, seat: u32) -> Result<Value> {
+        let (object, name) = (self.object().await?.context("no EtcdCluster")?, self.seat(seat));
+        let seats = object["status"]["seats"].as_array().into_iter().flatten();
+        let found = seats.into_iter().find(|seat| seat["name"] == name.as_str());
+        found.cloned().with_context(|| format!("no seat {name} in the status"))
+    }
+
     /// The StatefulSet, if there is one.
     pub(crate) async fn stateful_set(&self) -> Result<Option<StatefulSet>> {
         let api: Api<StatefulSet> = Api::namespaced(self.cx.world.client.clone(), &self.cx.namespace);
