@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use super::seam::Seam;
 use super::step::Step;
+use crate::cluster::volumes::Volumes;
 use crate::cluster::{Cluster, etcd};
 use crate::stage::gate::{Moment, Party, Verdict};
 use crate::stage::processes::Process;
@@ -133,6 +134,8 @@ impl Fault {
             Some(Moment::Done) => Verdict::Pass,
             _ => Verdict::Lose,
         };
+        let pass = |aftermath| (Verdict::Pass, aftermath);
+        let gone = |aftermath| (unsent, aftermath);
         Ok(match self {
             Self::KillAgent => {
                 let worker = cluster.pod(subject)?.worker();
@@ -147,65 +150,48 @@ impl Fault {
                     Some(process) => process.kill().await?,
                     None => pod.etcd.kill_now().await?,
                 }
-                (Verdict::Pass, Aftermath::Nothing)
+                pass(Aftermath::Nothing)
             }
             Self::KillBoth => {
                 let pod = cluster.pod(subject)?;
                 let (etcd, agent) = futures::join!(pod.etcd.kill_now(), pod.agent.kill_now());
                 etcd.and(agent)?;
-                (unsent, Aftermath::Nothing)
+                gone(Aftermath::Nothing)
             }
-            Self::PauseEtcd => {
-                let leader = until("a leader", secs(5), async || cluster.leader().await).await;
-                let leader = leader.map_or(subject, |(seat, _)| seat);
-                let process = cluster.pod(leader)?.etcd_process();
-                let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
-                process.signal(Signal::STOP);
-                (Verdict::Pass, Aftermath::Continue(process))
-            }
+            Self::PauseEtcd => pass(Aftermath::Continue(pause_leader(cluster, subject).await?)),
             Self::Lose => (Verdict::Lose, Aftermath::Nothing),
             Self::CutApi => {
                 set_api_cut(cluster, true);
-                (Verdict::Pass, Aftermath::JoinApi)
+                pass(Aftermath::JoinApi)
             }
             Self::Wipe => {
-                cluster.lose_pod(subject, |volumes| drop(volumes.lose(subject))).await?;
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::Nothing)
+                replace_pod(cluster, subject, |volumes| drop(volumes.lose(subject))).await?;
+                gone(Aftermath::Nothing)
             }
             Self::StaleVolume => {
-                let mut given = false;
-                cluster
-                    .lose_pod(subject, |volumes| {
-                        volumes.lose(subject);
-                        given = volumes.give_old(subject);
-                    })
-                    .await?;
-                ensure!(given, "there is no old volume of seat {subject}");
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::Nothing)
+                give_old_volume(cluster, subject).await?;
+                gone(Aftermath::Nothing)
             }
             Self::StaleDns => {
                 cluster.names.set_stale(true);
-                cluster.lose_pod(subject, |_| ()).await?;
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::TrueNames)
+                replace_pod(cluster, subject, |_| ()).await?;
+                gone(Aftermath::TrueNames)
             }
             Self::NoDns => {
                 cluster.names.set_unknown();
-                (Verdict::Pass, Aftermath::TrueNames)
+                pass(Aftermath::TrueNames)
             }
             Self::LeaderChange => {
                 change_leader(cluster).await?;
-                (Verdict::Pass, Aftermath::Nothing)
+                pass(Aftermath::Nothing)
             }
             Self::CutPeers => {
                 set_peers_cut(cluster, subject, true);
-                (Verdict::Pass, Aftermath::JoinPeers(subject))
+                pass(Aftermath::JoinPeers(subject))
             }
             Self::Slow => {
                 cluster.gate.set_slow(Some((Party::Seat(subject), DELAY)));
-                (Verdict::Pass, Aftermath::NotSlow)
+                pass(Aftermath::NotSlow)
             }
         })
     }
@@ -244,6 +230,34 @@ fn set_peers_cut(cluster: &Cluster, subject: u32, cut: bool) {
     for other in SEATS.filter(|other| *other != subject) {
         cluster.gate.set_cut(Party::Seat(subject), Party::Seat(other), cut);
     }
+}
+
+/// Stops the leader's etcd, or the subject's if nobody leads.
+async fn pause_leader(cluster: &Cluster, subject: u32) -> Result<Process> {
+    let leader = until("a leader", secs(5), async || cluster.leader().await).await;
+    let leader = leader.map_or(subject, |(seat, _)| seat);
+    let process = cluster.pod(leader)?.etcd_process();
+    let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
+    process.signal(Signal::STOP);
+    Ok(process)
+}
+
+/// Loses a pod, changes its volume, and lets a new pod come.
+async fn replace_pod(cluster: &Rc<Cluster>, seat: u32, change: impl FnOnce(&mut Volumes)) -> Result<()> {
+    cluster.lose_pod(seat, change).await?;
+    cluster.ensure_pods()
+}
+
+/// Replaces a pod by one with the volume of the seat's removed member.
+async fn give_old_volume(cluster: &Rc<Cluster>, seat: u32) -> Result<()> {
+    let mut given = false;
+    let change = |volumes: &mut Volumes| {
+        volumes.lose(seat);
+        given = volumes.give_old(seat);
+    };
+    replace_pod(cluster, seat, change).await?;
+    ensure!(given, "there is no old volume of seat {seat}");
+    Ok(())
 }
 
 async fn change_leader(cluster: &Cluster) -> Result<()> {
