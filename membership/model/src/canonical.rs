@@ -40,7 +40,8 @@ impl State {
         }
     }
 
-    /// Who ends, or is cut off, after an agent has looked, does so through no fault of the agent.
+    /// Widens the grounds of plans by the members that ended, or were cut off, in this move: no agent is to blame
+    /// for that.
     pub fn excuse_faults(&mut self, before: &State, pools: &mut Pools) {
         let ended = before.running() & !self.running() & pools.configs.mentions(self.config);
         let excuse = |grounds: Grounds, cut: u16| Grounds {

@@ -1,4 +1,4 @@
-//! What must hold of a decision itself, given what was seen: invariants 4, 6 and 7.
+//! The invariants of a decision itself, given what was seen: 4, 6 and 7.
 
 use muster_membership::{Action, ArchiveReason, Decision, StartPlan};
 
@@ -8,7 +8,7 @@ use crate::phrases;
 use crate::state::Id;
 use crate::view::View;
 
-/// What is wrong with `decision`.
+/// The invariant that `decision` breaks, if any.
 pub fn broken(view: &View, pools: &Pools, decision: &Decision) -> Option<String> {
     acts_on_nothing(view, decision).or_else(|| stands_still(view, pools, decision))
 }

@@ -1,4 +1,4 @@
-//! What happens to the objects in the API server.
+//! Moves of the objects in the API server.
 
 use crate::etcd;
 use crate::intern::Pools;

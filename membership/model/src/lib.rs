@@ -28,14 +28,14 @@ use moves::Settings;
 use search::{Bounds, Found, search};
 use state::State;
 
-/// Where a search starts.
+/// The states where a search starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum From {
     /// Clusters that do not exist yet.
     Unborn,
     /// Clusters at rest.
     Rest,
-    /// Both.
+    /// Both kinds.
     All,
 }
 

@@ -17,9 +17,9 @@ use crate::state::{Id, Pod, Record, Seat, State, fingerprint};
 pub enum Ending {
     /// The voters are the wanted seats, and there is nothing else.
     Converged,
-    /// Not so, for a reason that the protocol leaves to a person.
+    /// The cluster is something else, for a reason that the protocol leaves to a person.
     Excused(&'static str),
-    /// Not so.
+    /// The cluster is something else, and stays so.
     Stuck(String),
 }
 
@@ -37,7 +37,7 @@ struct Known {
     excused: HashMap<u64, &'static str>,
 }
 
-/// Whose turn is first.
+/// The order of turns in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Up,

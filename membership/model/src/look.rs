@@ -10,16 +10,16 @@ use crate::intern::Pools;
 use crate::time::{NOW, without_time};
 use crate::view::View;
 
-/// What came of a look.
+/// The result of a look.
 #[derive(Debug, Clone)]
 pub struct Looked {
-    /// What the core says.
+    /// The sentence of the core.
     pub why: String,
-    /// What it wants to do.
+    /// The actions that it wants.
     pub actions: Vec<Action>,
-    /// What it remembers.
+    /// The number of its new memory.
     pub memory: u32,
-    /// What is wrong with the decision itself.
+    /// The invariant that the decision itself breaks, if any.
     pub broken: Option<String>,
 }
 

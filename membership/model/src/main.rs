@@ -24,61 +24,61 @@ struct Args {
 enum Command {
     /// Searches every state within the bounds.
     Check {
-        /// Seats.
+        /// The number of seats.
         #[arg(long, default_value_t = 3)]
         seats: usize,
-        /// Faults on one way, at most.
+        /// The most faults on one way.
         #[arg(long, default_value_t = 1)]
         faults: u8,
-        /// Scalings on one way, at most.
+        /// The most scalings on one way.
         #[arg(long, default_value_t = 1)]
         scalings: u8,
-        /// Where it starts.
+        /// The states where the search starts.
         #[arg(long, default_value = "all")]
         from: From,
-        /// States, at most.
+        /// The most states.
         #[arg(long, default_value_t = 20_000_000)]
         states: usize,
-        /// Tries a fair run from one of so many states.
+        /// The number of states of which one is tried with a fair run.
         #[arg(long, default_value_t = 1)]
         fair_run_every: usize,
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
-        /// Without an operator.
+        /// Do without an operator.
         #[arg(long)]
         no_operator: bool,
-        /// What is known from the API server may be older than what is known from etcd.
+        /// An agent may know something older from the API server than from etcd.
         #[arg(long)]
         stale_reads: bool,
-        /// With a deliberate bug.
+        /// The deliberate bug to search with.
         #[arg(long)]
         bug: Option<Bug>,
     },
     /// Walks at random.
     Walk {
-        /// Seats.
+        /// The number of seats.
         #[arg(long, default_value_t = 5)]
         seats: usize,
-        /// Moves.
+        /// The number of moves.
         #[arg(long, default_value_t = 1_000_000)]
         steps: usize,
-        /// Where the randomness starts.
+        /// The seed of the random moves.
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
-        /// Without an operator.
+        /// Do without an operator.
         #[arg(long)]
         no_operator: bool,
-        /// What is known from the API server may be older than what is known from etcd.
+        /// An agent may know something older from the API server than from etcd.
         #[arg(long)]
         stale_reads: bool,
     },
     /// Shows that each deliberate bug is found.
     Bugs,
-    /// Searches all that is worth a long search, and prints a table.
+    /// Runs the long searches and walks, and prints a table.
     Table,
 }
 

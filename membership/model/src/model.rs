@@ -17,18 +17,18 @@ use crate::view::View;
 pub struct Next {
     /// The state.
     pub state: State,
-    /// Which invariant the move broke.
+    /// The invariant that the move broke.
     pub broken: Option<String>,
 }
 
 /// The model: what is fixed, and what was computed before.
 #[derive(Debug)]
 pub struct Model {
-    /// What is fixed.
+    /// The settings.
     pub settings: Settings,
-    /// Memberships, memories, plans.
+    /// The memberships, memories and plans that states refer to.
     pub pools: Pools,
-    /// Decisions.
+    /// The decisions that were made before.
     pub looks: Looks,
 }
 
@@ -172,7 +172,7 @@ impl Model {
         }
     }
 
-    /// What `m` leads to; `None` if it is not possible, or changes nothing.
+    /// Applies `m`; `None` if it is not possible, or changes nothing.
     pub fn apply(&mut self, s: &State, m: Move) -> Option<Next> {
         let mut next = Next {
             state: *s,
@@ -268,7 +268,7 @@ impl Model {
         silent.fold(etcd::learners(config), |set, e| set | e.id.bit())
     }
 
-    /// Why the agent of seat `i` does what it does.
+    /// The sentence with which the agent of seat `i` explains its decision.
     pub fn why(&mut self, s: &State, i: usize) -> String {
         let view = View::of(s, &self.pools, i);
         look::look(view, &mut self.looks, &mut self.pools, self.settings.bug).why

@@ -4,22 +4,22 @@ use crate::bugs::Bug;
 use crate::etcd::HealthRule;
 use crate::state::{Id, State};
 
-/// What is fixed for one exploration.
+/// The settings of one exploration.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How many seats there are.
+    /// The number of seats.
     pub seats: usize,
     /// etcd's health check for an add.
     pub health: HealthRule,
-    /// There is an operator: it makes the record, and the EtcdCluster's status knows the cluster.
+    /// True if there is an operator: it makes the record, and the EtcdCluster's status knows the cluster.
     pub operator: bool,
-    /// What an agent knows from the API server may be older than what it knows from etcd.
+    /// True if an agent may know something older from the API server than from etcd.
     pub stale_reads: bool,
-    /// A deliberate bug.
+    /// The deliberate bug, if any.
     pub bug: Option<Bug>,
 }
 
-/// Something that happens.
+/// A single event: a turn of an agent, a fault, or a step of etcd or Kubernetes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Move {
     /// An agent reads from the API server; it goes by that at its next look.
@@ -50,13 +50,13 @@ pub enum Move {
     Cut(usize, usize),
     /// A fault: a seat reaches no other.
     Isolate(usize),
-    /// Everybody reaches everybody again.
+    /// All cuts end: every seat reaches every other again.
     Heal,
     /// A fault: the API server does not answer.
     ApiDown,
     /// A fault: the API server does not answer one seat's agent.
     ApiCut(usize),
-    /// It answers everybody again.
+    /// The API server answers everybody again.
     ApiUp,
     /// The leader's agent writes the cluster's ID into the EtcdCluster's status.
     Publish,
@@ -66,7 +66,7 @@ pub enum Move {
     RecordMade,
     /// A fault: the StatefulSet is deleted.
     WorkloadDeleted,
-    /// Somebody sets the StatefulSet's replicas.
+    /// The StatefulSet's replicas are set by somebody.
     Scale(u8),
     /// The operator writes its target.
     Shrink(u8),
@@ -78,32 +78,32 @@ pub enum Move {
     Elect(Id, bool),
     /// A leader notices that it has no quorum.
     StepDown,
-    /// What the leader has proposed commits after all.
+    /// The change that the leader has proposed commits after all.
     Commit,
     /// A learner has caught up.
     CatchUp(Id),
 }
 
-/// What becomes of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It succeeds.
+    /// The step succeeds.
     Done,
-    /// It is refused, or cannot be asked.
+    /// The step is refused, or cannot be asked for.
     Refused,
     /// A fault, for requests to etcd: it commits, and the reply is lost.
     ReplyLost,
-    /// It is in the leader's log when the agent gives up waiting: it may commit later. A fault, if the leader
+    /// The step is in the leader's log when the agent gives up waiting: it may commit later. A fault, if the leader
     /// could have committed it.
     Late,
 }
 
 impl Outcome {
-    /// All of them.
+    /// All outcomes.
     pub const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::ReplyLost, Self::Late];
 }
 
-/// Whether a move is a fault that is counted here (a change of leader without need is counted where it happens,
+/// True if a move is a fault that is counted here (a change of leader without need is counted where it happens,
 /// as are replies that are lost).
 #[must_use]
 pub fn is_fault(m: Move) -> bool {
@@ -129,10 +129,10 @@ pub fn is_fault(m: Move) -> bool {
 /// A way into a bad state.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    /// Where it begins.
+    /// The first state.
     pub start: State,
-    /// What happens.
+    /// The moves, in order.
     pub moves: Vec<Move>,
-    /// What is wrong then.
+    /// The invariant that is broken in the last state.
     pub broken: String,
 }

@@ -4,7 +4,7 @@ use muster_membership::{Action, StartPlan};
 
 use crate::state::Id;
 
-/// What an agent does, as in "seat 1 …".
+/// The predicate for an action, as in "seat 1 …".
 #[must_use]
 pub fn action(action: &Action) -> String {
     match action {

@@ -9,35 +9,35 @@ use crate::model::Model;
 use crate::moves::{Move, Trace};
 use crate::state::{State, fingerprint};
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// Different states.
+    /// The number of different states.
     pub states: usize,
-    /// Moves between them.
+    /// The number of moves between them.
     pub moves: usize,
-    /// The longest of the shortest ways to a state.
+    /// The length of the longest of the shortest ways to a state.
     pub depth: usize,
-    /// Every state within the bounds was reached.
+    /// True if every state within the bounds was reached.
     pub complete: bool,
-    /// States from which a fair run was tried.
+    /// The number of states from which a fair run was tried.
     pub fair_runs: usize,
-    /// Of these, those that ended without what the StatefulSet wants, by reason.
+    /// The number of these that ended without what the StatefulSet wants, by reason.
     pub excused: BTreeMap<&'static str, usize>,
-    /// The first bad state.
+    /// The way into the first bad state, if there is one.
     pub trace: Option<Trace>,
 }
 
-/// How far to search.
+/// The bounds of a search.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// At most this many states.
+    /// The most states.
     pub states: usize,
-    /// Try a fair run from one of so many states (0: from none).
+    /// The number of states of which one is tried with a fair run (0: none is).
     pub fair_run_every: usize,
 }
 
-/// Fingerprints are as good as random already.
+/// A hasher that takes fingerprints as they are: they are as good as random already.
 #[derive(Debug, Default)]
 struct AsIs(u64);
 

@@ -16,7 +16,7 @@ const PLAIN: Settings = Settings {
     bug: None,
 };
 
-/// What a line searches.
+/// The search that a line of the table tells of.
 enum Search {
     /// Every state within the bounds.
     Exhaustive {
@@ -25,7 +25,7 @@ enum Search {
         scalings: u8,
         fair_run_every: usize,
     },
-    /// So many moves at random.
+    /// Moves at random.
     Walk { steps: usize, seed: u64 },
 }
 

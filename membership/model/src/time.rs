@@ -11,7 +11,7 @@ pub const NOW: Time = Time(1 << 40);
 /// A moment long ago.
 const LONG_AGO: Time = Time(1);
 
-/// What makes no difference here is left out: every patience is the same, notes never lapse, and archives
+/// Leaves out what makes no difference here: every patience is the same, notes never lapse, and archives
 /// are not modelled.
 #[must_use]
 pub fn without_time(memory: &Memory) -> Memory {

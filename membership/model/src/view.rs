@@ -13,7 +13,7 @@ use crate::intern::Pools;
 use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
 use crate::time::NOW;
 
-/// What an etcd answers to Status.
+/// An etcd's answer to Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Status {
     pub(crate) id: Id,
@@ -22,7 +22,7 @@ pub(crate) struct Status {
     pub(crate) caught_up: bool,
 }
 
-/// What is seen of another seat.
+/// Another seat, as it is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Other {
     pub(crate) ending: bool,
@@ -45,9 +45,9 @@ pub struct View {
     pub(crate) corrupt_before: bool,
     pub(crate) founder: bool,
     pub(crate) memory: u32,
-    /// What the API server said; none if it did not answer.
+    /// The API server's answer; none if it did not answer.
     pub(crate) api: Option<ApiRead>,
-    /// What the watch tells.
+    /// The wanted seats, and whether the StatefulSet is being deleted, as the watch tells.
     pub(crate) hint: Option<(u8, bool)>,
     pub(crate) status_cluster: u8,
     pub(crate) claims: u8,
@@ -70,7 +70,7 @@ fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<
 }
 
 impl View {
-    /// What the agent of seat `i` sees.
+    /// The view of seat `i`'s agent.
     #[must_use]
     pub fn of(s: &State, pools: &Pools, i: usize) -> Self {
         let me = &s.seats[i];
@@ -118,7 +118,7 @@ impl View {
         }
     }
 
-    /// The same, before anything has been asked for.
+    /// The view in the core's words, before anything has been asked for.
     pub(crate) fn observed(&self, pools: &Pools) -> Observed {
         Observed {
             me: Me {
@@ -158,7 +158,7 @@ impl View {
         }
     }
 
-    /// Answers one need.
+    /// Adds the answer to one need.
     pub(crate) fn answer(&self, o: &mut Observed, need: Need, pools: &Pools) {
         match need {
             Need::Workload => match self.api {

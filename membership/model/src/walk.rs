@@ -30,20 +30,20 @@ impl Random {
     }
 }
 
-/// What the walks found.
+/// The result of walks.
 #[derive(Debug, Clone, Default)]
 pub struct Walked {
-    /// Moves made.
+    /// The number of moves.
     pub moves: usize,
-    /// Faults among them.
+    /// The number of faults among them.
     pub faults: usize,
-    /// Fair runs that ended as wanted.
+    /// The number of fair runs that ended as wanted.
     pub converged: usize,
-    /// Of these, those in which the replicas had to be raised first, so that a quorum was there to shrink.
+    /// The number of these in which the replicas had to be raised first, so that a quorum was there to shrink.
     pub rescued: usize,
-    /// Fair runs that ended otherwise, for a reason.
+    /// The number of fair runs that ended otherwise, for a reason.
     pub excused: usize,
-    /// The first bad state.
+    /// The way into the first bad state, if there is one.
     pub trace: Option<Trace>,
 }
 
@@ -98,7 +98,7 @@ impl Walker {
         }
     }
 
-    /// At most `length` moves, and a fair run; where that ended, if it ended well.
+    /// Makes at most `length` moves, and a fair run; returns the state where that ended, if it ended well.
     fn stretch(&mut self, model: &mut Model, start: State, length: usize) -> Option<State> {
         let (mut s, mut moves) = (start, vec![]);
         // Most moves are not possible at most times; where none is, the walk goes on elsewhere.

@@ -85,8 +85,8 @@ fn three_seats_with_a_fault() {
     check(Settings { seats: 3, ..SETTINGS }, 1, 0, 32);
 }
 
-/// Both take three seats. The old health rule: with two there is nobody to add beside two voters. No operator: a
-/// seat has lost its volume and needs the record, beside a quorum that does not.
+/// The old health rule and no operator, which both take three seats. The rule: with two there is nobody to add beside
+/// two voters. No operator: a seat has lost its volume and needs the record, beside a quorum that does not.
 #[test]
 fn three_seats_at_rest_with_two_faults_the_old_health_rule_and_no_operator() {
     let settings = Settings {

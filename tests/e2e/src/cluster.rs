@@ -16,7 +16,7 @@ use crate::pods::PodView;
 use crate::wait::{secs, until, until_every};
 use crate::world::etcd_cluster_resource;
 
-/// How a user asks for another size.
+/// The way in which a user asks for another size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// `kubectl patch etcdcluster`.

@@ -4,7 +4,7 @@
 //!   cli ── run ── cases/*       step x fault, and how one cell is played
 //!                   │
 //!                   ├── cluster/*    pods with their volumes, a client, a judge
-//!                   ├── fake_kubernetes/*   what Kubernetes is to an agent: API, names, kubelet
+//!                   ├── fake_kubernetes/*   as much as an agent sees: API, names, kubelet
 //!                   └── stage/*      namespaces, proxies, and the gate that all traffic passes
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! What a cluster costs while nothing happens: memory, CPU, API requests.
+//! The cost of a cluster at rest: memory, CPU, API requests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(super) struct Rest {
     pub(super) agent_requests: f64,
     /// API requests of the operator in a minute.
     pub(super) operator_requests: f64,
-    /// What these requests were, with their number.
+    /// The number of requests, by kind.
     pub(super) requests: BTreeMap<String, usize>,
 }
 
@@ -132,7 +132,7 @@ fn begin(fits: impl Fn(&Process) -> bool) -> Result<Vec<Meter>> {
     procs::find(fits)?.into_iter().map(meter).collect()
 }
 
-/// What these processes have together: MiB, and thousandths of a core.
+/// The cost of these processes together: MiB, and thousandths of a core.
 fn cost(processes: &[Meter], span: Duration) -> Result<(f64, f64)> {
     let (mut mib, mut millicores) = (0.0, 0.0);
     for process in processes {
@@ -172,7 +172,7 @@ fn ticks(folder: &Path) -> Result<u64> {
     Ok(field(11)? + field(12)?)
 }
 
-/// What was added to a file since it had this length.
+/// The text that was added to a file since it had this length.
 fn added(path: &Path, offset: u64) -> Result<String> {
     let mut file = fs::File::open(path)?;
     let rotated = file.metadata()?.len() < offset;

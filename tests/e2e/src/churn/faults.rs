@@ -1,4 +1,4 @@
-//! Carries out what the schedule says.
+//! The actions of the schedule, carried out.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::world::{OPERATOR, SYSTEM};
 
 use super::schedule::Action;
 
-/// What was done so far.
+/// The actions done so far.
 #[derive(Default)]
 pub(super) struct Faults {
     done: RefCell<BTreeMap<&'static str, usize>>,
@@ -24,7 +24,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Does one thing; `size` is the size that was asked for last.
+    /// Carries out one action; `size` is the size that was asked for last.
     pub(super) async fn apply(&self, cluster: &Cluster<'_>, action: &Action, size: &mut u32) -> Result<()> {
         let cx = cluster.cx;
         let seat = |number: &u32| number % (*size).max(1);
@@ -96,7 +96,7 @@ impl Faults {
         Ok(())
     }
 
-    /// How often what was done.
+    /// The number of actions of each kind.
     pub(super) fn summary(&self) -> String {
         let done = self.done.borrow();
         let all: Vec<_> = done.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -1,4 +1,4 @@
-//! What cannot work is refused where the user sees it, and nothing is touched.
+//! Input that cannot work: it is refused where the user sees it, and nothing is touched.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The faults, and how each strikes.
+//! The faults, and the way in which each strikes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::stage::gate::{Moment, Party, Verdict};
 use crate::stage::processes::Process;
 use crate::wait::{secs, until};
 
-/// What goes wrong.
+/// A fault that strikes a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// The subject's agent is killed.
@@ -35,7 +35,7 @@ pub(crate) enum Fault {
     StaleVolume,
     /// The subject's pod is replaced; for a while its name stands for the old address.
     StaleDns,
-    /// For a while no name of any pod is known.
+    /// No name of any pod is known for a while.
     NoDns,
     /// Leadership moves to another member.
     LeaderChange,
@@ -62,16 +62,16 @@ pub(crate) const FAULTS: [Fault; 13] = [
     Fault::Slow,
 ];
 
-/// Longer than an election, and than the agent waits for a change of membership.
+/// The length of a pause: longer than an election, and than the agent waits for a change of membership.
 const PAUSE: Duration = secs(7);
-/// Longer than any reading is believed.
+/// The length of a cut: longer than any reading is believed.
 const CUT: Duration = secs(8);
-/// For this long names are stale.
+/// The time for which names are stale.
 const STALE: Duration = secs(12);
-/// Everything takes so much longer while it is slow.
+/// The delay of everything while it is slow.
 const DELAY: Duration = Duration::from_millis(700);
 
-/// What has to be put right again, and after how long.
+/// The end of a fault: what has to be put right again.
 pub(crate) enum Aftermath {
     Nothing,
     Continue(Process),
@@ -101,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// What it does.
+    /// The fault in words, for the list and the README.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::KillAgent => "the seat's agent is killed",
@@ -120,7 +120,7 @@ impl Fault {
         }
     }
 
-    /// Whether the seat's member is replaced by a new one.
+    /// True if the seat's member is replaced by a new one.
     pub(crate) fn replaces(self) -> bool {
         matches!(self, Self::Wipe | Self::StaleVolume)
     }
