@@ -17,7 +17,7 @@ impl Agent {
         let decided = self.now();
         for action in &decision.actions {
             // What was decided a while ago was decided about another world: look again.
-            if self.now().since(decided) > muster_membership::limits::FRESH {
+            if self.now().since(decided) > muster_membership::timing::FRESH {
                 return;
             }
             // A step forgets what it was decided from.

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use muster_api::names::{METRICS_PORT, Names, PEER_PORT};
-use muster_membership::limits::{self, FRESH};
+use muster_membership::timing::{self, FRESH};
 use muster_membership::{
     ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Observed, Peer, Reading, Seat, Time, Workload,
     ids::founding_member_id,
@@ -33,7 +33,7 @@ const API: Duration = Duration::from_millis(2_200);
 /// How long the etcds and agents may take, which are asked after it.
 const ETCD: Duration = Duration::from_millis(1_800);
 /// What the core allows a look: what took longer would be asked for again, without end.
-const _: () = assert!(API.as_millis() + ETCD.as_millis() <= limits::READ as u128);
+const _: () = assert!(API.as_millis() + ETCD.as_millis() <= timing::READ as u128);
 /// Own etcd is asked one after the other.
 const _: () = assert!(PEER.as_millis() + 2 * STORED.as_millis() <= ETCD.as_millis());
 const _: () = assert!(PEER.as_millis() + LIST.as_millis() <= ETCD.as_millis());

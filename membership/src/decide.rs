@@ -2,10 +2,10 @@
 
 use crate::decision::{Action, Decision, Draft, Phase};
 use crate::ids::Time;
-use crate::limits::{BUSY, REST, RETRY, TIME_TO_CONNECT};
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
-use crate::{found, resume, serve};
+use crate::timing::{BUSY, REST, RETRY, TIME_TO_CONNECT};
+use crate::{bootstrap, resume, running};
 
 /// Decides what this seat's agent does next.
 ///
@@ -26,7 +26,7 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
         Draft::wait(Phase::Refused, problem.clone(), REST)
     } else {
         match o.launcher {
-            Launcher::Running => serve::serve(o, &mut memory, now),
+            Launcher::Running => running::running(o, &mut memory, now),
             // An agent that has just started cannot tell yet whether etcd runs.
             Launcher::Absent
                 if memory
@@ -56,7 +56,7 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
                 memory.leaving_since = None;
                 match o.disk.wal {
                     Some(wal) => resume::resume(o, wal, corrupt, now),
-                    None => found::without_data(o, now),
+                    None => bootstrap::without_data(o, now),
                 }
             }
         }

@@ -192,7 +192,7 @@ impl Draft {
     pub(crate) fn act(phase: Phase, why: impl Into<String>, actions: impl IntoIterator<Item = Action>) -> Self {
         Self {
             actions: actions.into_iter().collect(),
-            ..Self::wait(phase, why, crate::limits::BUSY)
+            ..Self::wait(phase, why, crate::timing::BUSY)
         }
     }
 

@@ -2,14 +2,14 @@
 //! what the members concerned should have done themselves and did not.
 
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard::{self, Live};
 use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::limits::{
-    BUSY, NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
-};
 use crate::memory::{Evictions, LearnerWatch, Memory};
 use crate::observed::{EtcdStatus, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
-use crate::serve::lag_behind_leader;
+use crate::quorum::{self, Live};
+use crate::running::lag_behind_leader;
+use crate::timing::{
+    BUSY, NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
+};
 
 /// Patience only ever grows while this agent lives. An eviction that has to be tried twice is one.
 fn patience(m: &Memory, seat: Option<Seat>, learner: MemberId) -> u64 {
@@ -228,7 +228,7 @@ impl Scene<'_> {
     fn caught_up(&self, id: MemberId) -> bool {
         self.status(id)
             .and_then(|status| lag_behind_leader(self.o, status, self.now))
-            .is_some_and(|lag| lag <= crate::limits::PROMOTION_LAG)
+            .is_some_and(|lag| lag <= crate::timing::PROMOTION_LAG)
     }
 
     /// Members of unwanted seats whose pod is gone, or that had their time: dead ones first, then
@@ -251,7 +251,7 @@ impl Scene<'_> {
         candidates.sort_by_key(|(id, member)| (self.live.answering.contains(id), std::cmp::Reverse(member.seat)));
         let mut blocked = None;
         for (id, member) in candidates {
-            match guard::may_remove(self.list, &self.live, self.wanted, *id) {
+            match quorum::may_remove(self.list, &self.live, self.wanted, *id) {
                 Ok(()) => {
                     let why = format!(
                         "serves; {} is not wanted and has not left by itself: it is removed",
@@ -276,7 +276,7 @@ impl Scene<'_> {
             return None;
         }
         let label = self.list.members.get(id)?.label();
-        Some(match guard::may_promote(self.list, &self.live, *id) {
+        Some(match quorum::may_promote(self.list, &self.live, *id) {
             Ok(()) => Ok((
                 format!("serves; {label} has caught up and was not promoted by its own agent: it is promoted"),
                 Action::Promote { member: *id },
@@ -294,7 +294,7 @@ impl Scene<'_> {
             let tried = self.now.since(watch.since) >= patience(m, member.seat, *id);
             (stuck && tried && member.seat.is_some() && !self.is_unwanted(member)).then(|| (*id, member.label()))
         })?;
-        Some(match guard::may_remove(self.list, &self.live, self.wanted, id) {
+        Some(match quorum::may_remove(self.list, &self.live, self.wanted, id) {
             Ok(()) => Ok((
                 format!(
                     "serves; the learner of {label} has made no progress for long: it is removed, and may join again"

@@ -1,10 +1,10 @@
 //! Joining a cluster that exists, with a volume that has no WAL: as a learner, one seat at a time.
 
 use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
-use crate::guard;
 use crate::ids::{ClusterId, MemberId, Time};
-use crate::limits::{BUSY, REFUSED, REST, RETRY};
 use crate::observed::{Endpoint, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
+use crate::quorum;
+use crate::timing::{BUSY, REFUSED, REST, RETRY};
 
 /// Decides the next step into `cluster`, which has `formed`, or was only claimed so far.
 ///
@@ -169,7 +169,7 @@ fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, no
         }
         Freshness::Fresh(_) => {}
     }
-    match guard::may_remove(list, &o.live(list.cluster, now), wanted, old) {
+    match quorum::may_remove(list, &o.live(list.cluster, now), wanted, old) {
         Ok(()) => Draft::act(
             Phase::Joining,
             format!("the volume of this seat's member {old} is gone: that member is removed first"),

@@ -1,11 +1,11 @@
 //! Leaving: only when the seat is certainly not wanted, and only so that the rest stays whole.
 
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard::{self, Live};
 use crate::ids::{MemberId, Time};
-use crate::limits::{BUSY, RETRY, TIME_TO_GO_FIRST};
 use crate::memory::Memory;
 use crate::observed::{EtcdStatus, Freshness, MemberList, Observed, Wanted, Workload};
+use crate::quorum::{self, Live};
+use crate::timing::{BUSY, RETRY, TIME_TO_GO_FIRST};
 
 /// How often a seat that waits for its turn looks, in milliseconds.
 const TURN: u64 = 50;
@@ -119,7 +119,7 @@ fn go(o: &Observed, status: &EtcdStatus, wanted: Wanted, m: &mut Memory, now: Ti
                 .reading(again),
         };
     }
-    if let Err(why) = guard::may_remove(known, &live, wanted, me) {
+    if let Err(why) = quorum::may_remove(known, &live, wanted, me) {
         return wait(why).within(RETRY).reading(again);
     }
     let steps = std::iter::once(Action::Remove { member: me }).chain(gone);

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::Live;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::limits::{FRESH, UNANSWERED};
+use crate::quorum::Live;
+use crate::timing::{FRESH, UNANSWERED};
 
 /// A value that has to be read from somewhere that may not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

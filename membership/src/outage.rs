@@ -1,10 +1,10 @@
 //! What a seat says whose etcd has no leader. Nothing is done about it here: without a quorum nobody
 //! can agree to anything, and to force something can lose what was acknowledged.
 
-use crate::guard::quorum;
 use crate::ids::Time;
-use crate::limits::ELECTION;
 use crate::observed::{MemberList, Observed};
+use crate::quorum::quorum;
+use crate::timing::ELECTION;
 
 /// What is missing, and, when it lasts, the next command that a person can give.
 pub(crate) fn no_leader(o: &Observed, now: Time) -> String {

@@ -1,10 +1,10 @@
 //! A WAL is on the volume: start from it, unless it is certain that it must not start.
 
 use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
-use crate::guard::quorum;
 use crate::ids::Time;
-use crate::limits::{REST, RETRY};
 use crate::observed::{Freshness, Identity, MemberList, Observed, Workload};
+use crate::quorum::quorum;
+use crate::timing::{REST, RETRY};
 
 /// Decides over data that is there. Only certain knowledge stops a start: nobody answering is the
 /// normal case of a cold start, and etcd itself ends a member that was removed.

@@ -9,7 +9,7 @@ mod rules;
 use std::collections::BTreeMap;
 
 use arbitrary::{NOW, observed};
-use muster_membership::limits::READ;
+use muster_membership::timing::READ;
 use muster_membership::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -1,15 +1,15 @@
 //! etcd runs: become a voter, leave when the seat is not wanted, look after the cluster, or rest.
 
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard;
 use crate::ids::Time;
-use crate::limits::{BIRTH_CHECK, BIRTH_CHECK_AT_REST, BUSY, PROMOTION_LAG, REST, RETRY};
 use crate::memory::Memory;
 use crate::observed::{BirthPhase, EtcdStatus, Freshness, Identity, Observed, Workload};
+use crate::quorum;
+use crate::timing::{BIRTH_CHECK, BIRTH_CHECK_AT_REST, BUSY, PROMOTION_LAG, REST, RETRY};
 use crate::{housekeeping, leave, outage};
 
 /// Decides beside a running etcd.
-pub(crate) fn serve(o: &Observed, m: &mut Memory, now: Time) -> Draft {
+pub(crate) fn running(o: &Observed, m: &mut Memory, now: Time) -> Draft {
     let mut draft = match o.local.fresh(now) {
         None => silent(o, m, now),
         Some(status) => answering(o, status, m, now),
@@ -213,7 +213,7 @@ fn learner(o: &Observed, status: &EtcdStatus, now: Time) -> Draft {
     if lag > PROMOTION_LAG {
         return wait("catches up with the leader").reading(again);
     }
-    match guard::may_promote(list, &o.live(cluster, now), me) {
+    match quorum::may_promote(list, &o.live(cluster, now), me) {
         Ok(()) => Draft::act(
             Phase::Learner,
             match &o.refusal {

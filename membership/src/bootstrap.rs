@@ -3,8 +3,8 @@
 use crate::decision::{Action, Draft, Need, Phase, StartPlan};
 use crate::ids::{Seat, Time, founding_cluster_id};
 use crate::join;
-use crate::limits::{REFUSED, REST, RETRY};
 use crate::observed::{Birth, BirthPhase, Freshness, Observed, Wanted, Workload};
+use crate::timing::{REFUSED, REST, RETRY};
 
 /// Decides over a volume without a WAL.
 pub(crate) fn without_data(o: &Observed, now: Time) -> Draft {
