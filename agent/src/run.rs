@@ -217,7 +217,7 @@ impl Agent {
         match (self.observed.launcher, status, self.observed.leaderless_since) {
             (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
             // Without an answer, too: an etcd that has found no leader since it started serves no clients.
-            (Launcher::Running, _, Some(since)) if now.since(since) >= timing::ELECTION => Quorum::Lost,
+            (Launcher::Running, _, Some(since)) if now.since(since) >= timing::ELECTION_TIME => Quorum::Lost,
             _ => Quorum::Unknown,
         }
     }

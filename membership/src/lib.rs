@@ -27,26 +27,31 @@
 //! 7. **The data plane stands alone.** Nothing here stops a serving etcd.
 //! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]).
 
-pub mod bootstrap;
-pub mod decide;
-pub mod decision;
-pub mod housekeeping;
-pub mod ids;
-pub mod join;
-pub mod leave;
-pub mod memory;
-pub mod observed;
-pub mod outage;
+mod advice;
+mod birth_record;
+mod bootstrap;
+mod decide;
+mod decision;
+mod due;
+mod housekeeping;
+mod ids;
+mod join;
+mod leave;
+mod memory;
+mod observed;
+mod outage;
+mod promote;
 pub mod quorum;
-pub mod resume;
-pub mod running;
+mod resume;
+mod running;
 pub mod timing;
 
 pub use decide::decide;
 pub use decision::{Action, ArchiveReason, Decision, Need, Phase, StartPlan};
-pub use ids::{ClusterId, MemberId, Seat, Time};
-pub use memory::Memory;
+pub use ids::{ClusterId, MemberId, Seat, Time, founding_cluster_id, founding_member_id};
+pub use memory::{Evictions, LearnerWatch, Memory};
+pub use muster_reasons::Reason;
 pub use observed::{
-    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Observed,
-    Peer, Reading, Wanted, Workload,
+    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,
+    MemberList, Observed, Peer, Reading, Unread, Wanted, Workload,
 };

@@ -1,44 +1,54 @@
-//! How long the core waits for what. All values are milliseconds.
+//! Timing of the core: the age limits of readings, the pauses between looks, and the patience with others.
 
-/// A reading older than this moves nothing: the world may have changed since.
-pub const FRESH: u64 = 5_000;
-/// How long it is known that a read got no answer. Longer than any read may take, so that a look at something
+use std::time::Duration;
+
+/// Age at which a reading stops to count: the world may have changed since.
+pub const FRESHNESS: Duration = Duration::from_secs(5);
+/// Time for which a failed read is known as such. Longer than any read may take, so that a look at something
 /// that never answers ends, and is not repeated without a decision.
-pub const UNANSWERED: u64 = 15_000;
-/// How long the shell waits for any one [`Need`](crate::Need), all its parts together. Well below
-/// [`FRESH`]: an answer that is stale when it arrives would be asked for again, without end.
-pub const READ: u64 = 4_000;
-/// How often a serving seat looks at its own etcd when nothing is due.
-pub const REST: u64 = 1_000;
-/// How soon a step that somebody is waiting for is looked at again.
-pub const BUSY: u64 = 100;
-/// How soon a read that failed (API server, peers) is tried again.
-pub const RETRY: u64 = 500;
-/// How soon an add that etcd refused ("unhealthy cluster", no leader) is tried again.
-pub const REFUSED: u64 = 200;
-/// What the member of an unwanted seat gets to leave by itself before the leader's agent removes it.
-pub const TIME_TO_LEAVE: u64 = 15_000;
-/// What a learner's own agent gets to promote it before the leader's agent does.
-pub const TIME_TO_PROMOTE: u64 = 3_000;
-/// How long a lower unwanted seat waits for a higher one to go first.
-pub const TIME_TO_GO_FIRST: u64 = 5_000;
-/// How long due work stays undone before the deputy takes over from the leader's agent.
-pub const TIME_TO_DEPUTISE: u64 = 30_000;
-/// Notes about others that were not brought up to date for this long are forgotten.
-pub const NOTES_LAPSE: u64 = 10_000;
-/// How long a hook waits for the launcher of an agent that has just started to call.
-pub const TIME_TO_CONNECT: u64 = 5_000;
-/// How long etcd may be without a leader before that is more than an election.
-pub const ELECTION: u64 = 5_000;
-/// First patience with a learner that makes no progress; doubles with each eviction of its seat.
-pub const PATIENCE: u64 = 120_000;
-/// Doublings of [`PATIENCE`] at most (so that the longest patience is about four hours).
+pub const FAILURE_LIFETIME: Duration = Duration::from_secs(15);
+/// Time that the shell gives any one [`Need`](crate::Need), all its parts together. Well below
+/// [`FRESHNESS`]: an answer that is stale when it arrives would be asked for again, without end.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Pause of a seat that serves and has nothing due.
+pub const REST_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause before a read that failed (API server, peers) is tried again.
+pub const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause before etcd is asked again for what it refused ("unhealthy cluster", no leader), and between
+/// two looks at a founding that others must do first.
+pub const ASK_INTERVAL: Duration = Duration::from_millis(200);
+/// Pause after a step that somebody waits for.
+pub const BUSY_INTERVAL: Duration = Duration::from_millis(100);
+/// Pause of a seat that leaves and waits for its turn.
+pub const TURN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Time that the member of an unwanted seat gets to leave by itself before the leader's agent removes it.
+pub const TIME_TO_LEAVE: Duration = Duration::from_secs(15);
+/// Time that a learner's own agent gets to promote it before the leader's agent does.
+pub const TIME_TO_PROMOTE: Duration = Duration::from_secs(3);
+/// Time that a lower unwanted seat gives a higher one to go first.
+pub const TIME_TO_GO_FIRST: Duration = Duration::from_secs(5);
+/// Time that a hook gives leadership to move to another member.
+pub const TIME_TO_HAND_OVER: Duration = Duration::from_secs(3);
+/// Time that the leader's agent gets for due work before the deputy takes over.
+pub const TIME_TO_DEPUTISE: Duration = Duration::from_secs(30);
+/// Time that a hook gives the launcher of an agent that has just started to call.
+pub const TIME_TO_CONNECT: Duration = Duration::from_secs(5);
+
+/// Age at which notes about other members are forgotten if they were not brought up to date.
+pub const NOTES_LIFETIME: Duration = Duration::from_secs(10);
+/// Time without a leader that may still be an election.
+pub const ELECTION_TIME: Duration = Duration::from_secs(5);
+/// First patience with a learner that makes no progress; it doubles with each eviction of the seat.
+pub const EVICTION_PATIENCE: Duration = Duration::from_secs(120);
+/// Doublings of [`EVICTION_PATIENCE`] at most (so that the longest patience is about four hours).
 pub const PATIENCE_DOUBLINGS: u32 = 7;
-/// How far a learner's applied index may lag the leader's and still be promoted, in log entries.
+/// Log entries by which a learner's applied index may lag the leader's and the learner still be promoted.
 /// etcd itself accepts 10 % of the log, which on a long log is hours of work.
 pub const PROMOTION_LAG: u64 = 1_000;
-/// How often the leader's agent looks whether the birth record is still there while a wanted seat
-/// has no member.
-pub const BIRTH_CHECK: u64 = 5_000;
-/// How often it looks when every wanted seat has a member: one small read in five minutes.
-pub const BIRTH_CHECK_AT_REST: u64 = 300_000;
+
+/// Interval at which the leader's agent looks for the birth record while a wanted seat has no member.
+pub const BIRTH_RECORD_INTERVAL: Duration = Duration::from_secs(5);
+/// The same while every wanted seat has a member: one small read in five minutes.
+pub const BIRTH_RECORD_INTERVAL_AT_REST: Duration = Duration::from_secs(300);

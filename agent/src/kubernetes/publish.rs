@@ -18,7 +18,8 @@ const WRITE: Duration = Duration::from_secs(5);
 /// When the members are written once more, in case that an agent whose etcd had lost the lead wrote after this one
 /// in the belief that it still leads: it learns of it before, as its own etcd's word counts for five seconds.
 const AGAIN: Duration = Duration::from_secs(15);
-const _: () = assert!(AGAIN.as_millis() >= timing::FRESH as u128 + timing::READ as u128 + WRITE.as_millis());
+const _: () =
+    assert!(AGAIN.as_millis() >= timing::FRESHNESS.as_millis() + timing::READ_TIMEOUT.as_millis() + WRITE.as_millis());
 
 /// What the leader's agent publishes.
 #[derive(Debug, Clone, PartialEq)]

@@ -19,7 +19,9 @@ use super::server::LEAVE_SIGN_OF_LIFE;
 
 /// More than the agent beside the leader, and its deputy after it, wait before they remove a
 /// member that should leave by itself.
-const OTHERS: Duration = Duration::from_millis(timing::TIME_TO_LEAVE + timing::TIME_TO_DEPUTISE + timing::FRESH);
+const OTHERS: Duration = timing::TIME_TO_LEAVE
+    .saturating_add(timing::TIME_TO_DEPUTISE)
+    .saturating_add(timing::FRESHNESS);
 
 /// Where to ask, and how long.
 #[derive(Debug, Clone)]

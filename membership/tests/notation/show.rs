@@ -1,4 +1,4 @@
-//! How a decision is shown.
+//! Decisions as text.
 
 use muster_membership::*;
 
@@ -15,7 +15,7 @@ pub(crate) fn show(decision: &Decision, now: Time) -> String {
         let needs: Vec<_> = decision.needs.iter().map(need).collect();
         text.push_str(&format!("  read  {}\n", needs.join(", ")));
     }
-    match decision.next_check.since(now) {
+    match decision.next_check.since(now).as_millis() {
         0 => text.push_str("  again at once\n"),
         after => text.push_str(&format!("  again within {after} ms\n")),
     }

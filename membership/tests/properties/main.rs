@@ -7,9 +7,10 @@ mod arbitrary;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arbitrary::{NOW, observed};
-use muster_membership::timing::READ;
+use muster_membership::timing::READ_TIMEOUT;
 use muster_membership::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -73,7 +74,7 @@ proptest! {
             Some(_) => {
                 prop_assert!(!decision.why.is_empty());
                 prop_assert!(decision.next_check > NOW || !decision.needs.is_empty(), "a busy loop: {decision:#?}");
-                prop_assert!(decision.next_check.since(NOW) <= 1_000, "sleeps too long: {decision:#?}");
+                prop_assert!(decision.next_check.since(NOW) <= Duration::from_secs(1), "sleeps too long: {decision:#?}");
             }
         }
     }
@@ -86,7 +87,7 @@ proptest! {
         o in observed(),
         world in observed(),
         fails in any::<u8>(),
-        takes in 0..=READ,
+        takes in 0..=u64::try_from(READ_TIMEOUT.as_millis()).unwrap(),
         m in arbitrary::memory(),
     ) {
         let (mut o, mut m, mut now) = (o, m, NOW);
@@ -101,7 +102,7 @@ proptest! {
             }
             asked.push(decision.needs);
             m = decision.memory;
-            now = now.after(takes);
+            now = now.after(Duration::from_millis(takes));
             arbitrary::refresh_own(&mut o, now);
         }
         prop_assert!(decide(&o, &m, now).phase.is_some(), "looks, and looks: {asked:?}");
