@@ -8,6 +8,9 @@ pub(crate) fn show(decision: &Decision, now: Time) -> String {
         Some(phase) => format!("{phase:?}: {}\n", decision.why),
         None => "(looks)\n".into(),
     };
+    if let Some(reason) = decision.reason {
+        text.push_str(&format!("  reason {reason}\n"));
+    }
     for action in &decision.actions {
         text.push_str(&format!("  do    {}\n", self::action(action)));
     }

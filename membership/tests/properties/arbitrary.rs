@@ -333,6 +333,30 @@ fn blind<T>(reading: &mut Reading<T>, how: u8, at: u64) {
     }
 }
 
+/// The same, with every failed read a silent one.
+pub(crate) fn silenced(o: &Observed) -> Observed {
+    fn silence<T>(reading: &mut Reading<T>) {
+        if let Some((_, cause)) = &mut reading.failed {
+            *cause = Unread::Silent;
+        }
+    }
+    let mut o = o.clone();
+    silence(&mut o.workload);
+    silence(&mut o.birth);
+    silence(&mut o.status_cluster);
+    silence(&mut o.endpoint);
+    silence(&mut o.peers);
+    silence(&mut o.local);
+    silence(&mut o.list);
+    if let Some((_, peers)) = &mut o.peers.seen {
+        for peer in peers.values_mut() {
+            silence(&mut peer.etcd);
+            silence(&mut peer.agent);
+        }
+    }
+    o
+}
+
 /// The same with nothing known from outside the pod.
 pub(crate) fn blinded(o: &Observed, how: u8, at: u64) -> Observed {
     let mut o = o.clone();
