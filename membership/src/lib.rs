@@ -14,39 +14,44 @@
 //! The invariants that every action keeps, whatever crashes, restarts, or is cut off meanwhile:
 //!
 //! 1. **One cluster.** After the birth record is claimed nothing starts etcd as `new`, except the
-//!    very volume that claimed, while it never had a WAL ([`found`]).
+//!    very volume that claimed, while it never had a WAL ([`bootstrap`]).
 //! 2. **No amnesia.** An empty volume never starts under a member ID that an earlier volume used:
 //!    the old member is removed and a new learner is added ([`join`]).
 //! 3. **Quorum.** Joining is always as a learner; a voter is removed, or a learner promoted, only
 //!    if the voters that answer right now are a quorum of the configuration that results
-//!    ([`guard`]).
-//! 4. **A healthy member of a wanted seat is never removed** ([`guard`], [`leave`],
+//!    ([`quorum`]).
+//! 4. **A healthy member of a wanted seat is never removed** ([`quorum`], [`leave`],
 //!    [`housekeeping`]).
-//! 5. **A live voter of a wanted seat remains** after every removal ([`guard`]).
+//! 5. **A live voter of a wanted seat remains** after every removal ([`quorum`]).
 //! 6. **Uncertainty never acts.** What could not be read, or was read too long ago, moves nothing.
 //! 7. **The data plane stands alone.** Nothing here stops a serving etcd.
 //! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]).
 
-pub mod decide;
-pub mod decision;
-pub mod found;
-pub mod guard;
-pub mod housekeeping;
-pub mod ids;
-pub mod join;
-pub mod leave;
-pub mod limits;
-pub mod memory;
-pub mod observed;
-pub mod outage;
-pub mod resume;
-pub mod serve;
+mod advice;
+mod birth_record;
+mod bootstrap;
+mod decide;
+mod decision;
+mod due;
+mod housekeeping;
+mod ids;
+mod join;
+mod leave;
+mod memory;
+mod observed;
+mod outage;
+mod promote;
+pub mod quorum;
+mod resume;
+mod running;
+pub mod timing;
 
 pub use decide::decide;
 pub use decision::{Action, ArchiveReason, Decision, Need, Phase, StartPlan};
-pub use ids::{ClusterId, MemberId, Seat, Time};
-pub use memory::Memory;
+pub use ids::{ClusterId, MemberId, Seat, Time, founding_cluster_id, founding_member_id};
+pub use memory::{Evictions, LearnerWatch, Memory};
+pub use muster_reasons::Reason;
 pub use observed::{
-    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Observed,
-    Peer, Reading, Wanted, Workload,
+    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,
+    MemberList, Observed, Peer, Reading, Unread, Wanted, Workload,
 };

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_membership::memory::LearnerWatch;
-use muster_membership::{MemberId, Memory, Time};
+use muster_membership::{LearnerWatch, MemberId, Memory, Time};
 
 /// The moment of every decision.
 pub const NOW: Time = Time(1 << 40);

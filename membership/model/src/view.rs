@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_membership as core;
 use muster_membership::{
     AgentReport, Birth, BirthPhase, ClusterId, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me, Member, MemberId,
-    MemberList, Need, Observed, Peer, Reading, Wanted, Workload,
+    MemberList, Need, Observed, Peer, Reading, Unread, Wanted, Workload,
 };
 
 use crate::etcd;
@@ -163,28 +163,28 @@ impl View {
         match need {
             Need::Workload => match self.api {
                 Some(api) => o.workload = Reading::saw(NOW, workload(api.wanted, api.deleting)),
-                None => o.workload.fail(NOW),
+                None => o.workload.fail(NOW, Unread::Silent),
             },
             Need::Birth => match self.api {
                 Some(api) => o.birth = Reading::saw(NOW, self.birth(api.record)),
-                None => o.birth.fail(NOW),
+                None => o.birth.fail(NOW, Unread::Silent),
             },
             Need::StatusCluster if self.api.is_some() => {
                 let known = (self.status_cluster > 0).then(|| cluster_id(self.status_cluster));
                 o.status_cluster = Reading::saw(NOW, known);
             }
-            Need::StatusCluster => o.status_cluster.fail(NOW),
+            Need::StatusCluster => o.status_cluster.fail(NOW, Unread::Silent),
             Need::Peers if self.hint.is_some() => {
                 o.endpoint = Reading::saw(NOW, Endpoint::Published);
                 o.peers = Reading::saw(NOW, self.peers());
             }
             Need::Peers => {
-                o.endpoint.fail(NOW);
-                o.peers.fail(NOW);
+                o.endpoint.fail(NOW, Unread::Silent);
+                o.peers.fail(NOW, Unread::Silent);
             }
             Need::List(_) => match self.list {
                 Some(list) => o.list = Reading::saw(NOW, self.members(pools.configs.get(list))),
-                None => o.list.fail(NOW),
+                None => o.list.fail(NOW, Unread::Silent),
             },
         }
     }
@@ -280,7 +280,7 @@ fn workload(wanted: u8, deleting: bool) -> Workload {
 
 fn failed<T>() -> Reading<T> {
     let mut reading = Reading::default();
-    reading.fail(NOW);
+    reading.fail(NOW, Unread::Silent);
     reading
 }
 
@@ -295,5 +295,5 @@ pub fn token(claim: u8) -> String {
 }
 
 fn cluster_id(claim: u8) -> ClusterId {
-    core::ids::founding_cluster_id(&url(0), &token(claim))
+    core::founding_cluster_id(&url(0), &token(claim))
 }

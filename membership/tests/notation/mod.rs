@@ -24,11 +24,13 @@
 //! time: +5s | +5s, nothing read since | +60s, looking all the while
 //! ```
 //!
-//! For everything that is read: `no answer` and `unknown` (never asked).
+//! For everything that is read: `no answer`, `refused some words`, `unreadable some words`, and `unknown`
+//! (never asked).
 
 mod show;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_membership::*;
 pub(crate) use show::show;
@@ -77,7 +79,7 @@ impl Scene {
     /// Looks every second until `end`, at what there was before the other lines of this block.
     fn look_until(&mut self, end: Time) {
         while self.read_at < end {
-            self.read_at = self.read_at.after(1000).min(end);
+            self.read_at = self.read_at.after(Duration::from_secs(1)).min(end);
             self.memory = muster_membership::decide(&self.observed(), &self.memory, self.read_at).memory;
         }
     }
@@ -133,7 +135,7 @@ impl Scene {
             "pods" => o.peers = reading(value, |_| Ok(BTreeMap::new()))?,
             "own" => match value {
                 "silent" => o.local = no_answer(),
-                "silent now" => o.local.fail(self.now),
+                "silent now" => o.local.fail(self.now, Unread::Silent),
                 _ => o.local = reading(value, status)?,
             },
             "list" => o.list = reading(value, list)?,
@@ -141,7 +143,7 @@ impl Scene {
             "refusal" => o.refusal = (value != "none").then(|| value.to_owned()),
             "time" => {
                 let (by, rest) = value.split_once('s').ok_or("time: +5s")?;
-                self.now = self.now.after(1000 * number::<u64>(by.trim_start_matches('+'))?);
+                self.now = self.now.after(Duration::from_secs(number(by.trim_start_matches('+'))?));
                 match rest {
                     "" => self.read_at = self.now,
                     ", nothing read since" => {}
@@ -189,22 +191,27 @@ fn stamp<T>(reading: &mut Reading<T>, at: Time) {
     if let Some((time, _)) = &mut reading.seen {
         *time = at;
     }
-    if let Some(time) = &mut reading.failed {
+    if let Some((time, _)) = &mut reading.failed {
         *time = at;
     }
 }
 
 fn no_answer<T>() -> Reading<T> {
-    Reading {
-        seen: None,
-        failed: Some(START),
-    }
+    unread(Unread::Silent)
+}
+
+fn unread<T>(cause: Unread) -> Reading<T> {
+    let mut reading = Reading::default();
+    reading.fail(START, cause);
+    reading
 }
 
 fn reading<T>(value: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Reading<T>, String> {
-    Ok(match value {
-        "no answer" => no_answer(),
-        "unknown" => Reading::default(),
+    Ok(match value.split_once(' ').unwrap_or((value, "")) {
+        ("no", "answer") => no_answer(),
+        ("refused", words) => unread(Unread::Refused(words.into())),
+        ("unreadable", words) => unread(Unread::Unreadable(words.into())),
+        ("unknown", "") => Reading::default(),
         _ => Reading::saw(START, parse(value)?),
     })
 }

@@ -10,7 +10,7 @@ use crate::arbitrary::NOW;
 fn lately<T>(reading: &Reading<T>) -> Option<&T> {
     let (at, value) = reading.seen.as_ref()?;
     let in_time = at.0 + 5_000 >= NOW.0;
-    let failed_since = reading.failed.is_some_and(|failed| failed >= *at);
+    let failed_since = reading.failed.as_ref().is_some_and(|(failed, _)| failed >= at);
     (in_time && !failed_since).then_some(value)
 }
 
