@@ -9,7 +9,7 @@ use muster_membership::{
     Peer, Phase, Reading, Reason, Seat, StartPlan, Wanted, Workload, decide,
 };
 
-use crate::view::NOW;
+use crate::time::NOW;
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// What the invariant that it breaks is called in the counterexample.
+    /// The words that name the broken invariant in the counterexample.
     #[must_use]
     pub fn breaks(self) -> &'static str {
         match self {
