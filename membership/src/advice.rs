@@ -57,7 +57,7 @@ pub(crate) fn save_the_data(me: &Me) -> String {
     )
 }
 
-/// What to keep of a seat whose etcd answers nothing.
+/// The volume to keep of a seat whose etcd answers nothing, and what can be made of it.
 pub(crate) fn keep_the_volume(me: &Me) -> String {
     format!(
         "keep the volume of {}, which may be the last copy: etcdutl snapshot restore --skip-hash-check takes its data/member/snap/db",

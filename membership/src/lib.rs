@@ -1,15 +1,28 @@
-//! The membership core: what one seat's agent does next, decided from what it saw.
+//! The membership core: it decides what one seat's agent does next, from what that agent saw.
 //!
 //! ```text
 //!   shell (agent crate)                      this crate
 //!   ───────────────────                      ──────────
 //!   look: disk, launcher, API server,
-//!         own etcd, peers        ──────▶  decide(&Observed, &Memory, now)
-//!   act, then look again         ◀──────     -> Decision { actions, needs, next_check, why }
+//!         local etcd, peers      ──────▶  decide(&Observed, &Memory, now)
+//!   act, then look again         ◀──────     -> Decision { actions, needs, phase, reason, why, … }
 //! ```
 //!
-//! No I/O, no clock, no randomness: the same observation always gives the same decision, so the
-//! function that ships is also the one that the model checker explores.
+//! No I/O, no clock, no randomness, no type or client of Kubernetes: the same observation always gives the
+//! same decision, so the function that ships is also the one that the model checker explores. Sentences name
+//! Kubernetes' objects, as people know them; the commands among them are all in [`advice`].
+//!
+//! ```text
+//!   decide ─┬─ no WAL ────▶ bootstrap ──▶ join                    etcd does not run yet
+//!           ├─ a WAL ─────▶ resume
+//!           └─ etcd runs ─▶ running ─┬─ leave                     the seat is not wanted
+//!                                    ├─ promote                   a learner
+//!                                    ├─ birth_record, housekeeping (due)    for the other members
+//!                                    └─ outage                    no leader
+//! ```
+//!
+//! Each stage reads as a list of conditions: [`Reading`] gives a value that is fresh, or returns early with what
+//! to look at, or with the sentence that says why the value is not there.
 //!
 //! The invariants that every action keeps, whatever crashes, restarts, or is cut off meanwhile:
 //!

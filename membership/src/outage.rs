@@ -7,7 +7,7 @@ use crate::observed::{MemberList, Observed};
 use crate::quorum::quorum;
 use crate::timing::ELECTION_TIME;
 
-/// What is missing, and, when it lasts, the next command that a person can give.
+/// The sentence that says what is missing, and, when it lasts, the next command that a person can give.
 pub(crate) fn no_leader(observed: &Observed, now: Time) -> String {
     lasting(observed, &advice::save_the_data(&observed.me), now).unwrap_or_else(|| {
         "etcd has no leader: fewer members than a quorum answer; it serves again as soon as enough are back".into()

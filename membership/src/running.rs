@@ -5,7 +5,7 @@ use muster_reasons::Reason;
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::ids::Time;
 use crate::memory::Memory;
-use crate::observed::{Demand, EtcdStatus, Observed};
+use crate::observed::{Demand, EtcdStatus, Observed, Workload};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL};
 use crate::{birth_record, housekeeping, leave, outage, promote};
 
@@ -24,7 +24,7 @@ pub(crate) fn running(observed: &Observed, memory: &mut Memory, now: Time) -> Dr
 
 /// etcd does not answer, so nothing can be asked of it; a hook that waits is not kept for long.
 fn without_answer(observed: &Observed, memory: &Memory, now: Time) -> Draft {
-    let stays = |workload: &crate::Workload| !matches!(workload.demand(observed.me.seat), Demand::Unwanted(_));
+    let stays = |workload: &Workload| !matches!(workload.demand(observed.me.seat), Demand::Unwanted(_));
     if memory.hook_since.is_some_and(|since| now.since(since) > RETRY_INTERVAL)
         && observed.workload.fresh(now).is_some_and(stays)
     {

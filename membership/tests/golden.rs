@@ -72,7 +72,10 @@ fn run(text: &str) -> Result<String, String> {
 
 fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&dir)
+        .expect("the folder of scenarios")
+        .map(|entry| entry.expect("an entry of the folder").path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "txt"));
     files.sort();
     assert!(!files.is_empty());

@@ -22,7 +22,7 @@ pub enum Place {
 
 macro_rules! reasons {
     ($( $name:ident: $($place:ident)+, $meaning:literal; )+) => {
-        /// Why something is as it is, in one word of low cardinality.
+        /// The cause of something that is told, in one word of low cardinality.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $( #[doc = $meaning] $name, )+
@@ -44,7 +44,7 @@ macro_rules! reasons {
                 match self { $( Self::$name => &[ $( Place::$place, )+ ], )+ }
             }
 
-            /// What it means, in one sentence for `docs/operations.md`.
+            /// The meaning, in one sentence for `docs/operations.md`.
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self { $( Self::$name => $meaning, )+ }

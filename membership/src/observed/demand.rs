@@ -34,7 +34,7 @@ pub enum Workload {
     Wants(Wanted),
 }
 
-/// What a read of the StatefulSet means for one seat.
+/// The meaning of a read of the StatefulSet for one seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
     /// The seat is one of those that are wanted.

@@ -59,7 +59,7 @@ impl Choices<'_> {
         }
     }
 
-    /// How long ago something was read: mostly lately, sometimes at the very limit.
+    /// A time at which something was read: mostly lately, sometimes at the very limit.
     fn at(&mut self) -> Time {
         let choice = self.up_to(16);
         let age = match choice {
@@ -429,7 +429,7 @@ pub(crate) fn answer(o: &mut Observed, answer: &Observed, need: Need, now: Time,
     }
 }
 
-/// Own etcd is asked before every decision.
+/// The local etcd is asked before every decision.
 pub(crate) fn refresh_own(o: &mut Observed, now: Time) {
     if let Some((time, _)) = &mut o.local.seen {
         *time = now;
