@@ -2,7 +2,7 @@
 
 use muster_api::cluster::EtcdCluster;
 
-use crate::foreign::Blocked;
+use crate::ownership::Blocked;
 
 /// A step that failed. All of them are tried again.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 //! else; membership is the agents' business.
 //!
 //! ```text
-//!   dereference ─▶ validate ─▶ plan the size ─▶ build ─▶ apply ─▶ status
-//!      reads         pure          pure         pure    writes   writes
+//!   dereference ─▶ validate ─▶ plan ─▶ build ─▶ apply ─▶ status
+//!      reads        pure      pure    pure    writes   writes
 //! ```
 
 pub mod apply;
@@ -15,22 +15,11 @@ pub mod controller;
 pub mod dereference;
 pub mod error;
 pub mod events;
-pub mod foreign;
-pub mod founding;
 pub mod generate;
-pub mod health;
-pub mod http;
-pub mod lease;
-pub mod leftovers;
-pub mod logs;
-pub mod metrics;
-pub mod notices;
+pub mod ownership;
+pub mod plan;
 pub mod reconcile;
-pub mod retry;
-pub mod rollout;
 pub mod run;
-pub mod situation;
-pub mod sizing;
+pub mod service;
 pub mod status;
-pub mod template;
 pub mod validate;

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use muster_operator::cli::{Command, Options};
-use muster_operator::{generate, logs, run};
+use muster_operator::service::logs;
+use muster_operator::{generate, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

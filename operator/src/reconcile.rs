@@ -21,17 +21,18 @@ use crate::build::stateful_set::{self as built, VERSION};
 use crate::build::{self, birth_record};
 use crate::dereference::{Observed, PodView, dereference};
 use crate::error::{Error, named};
-use crate::events::Publisher;
-use crate::foreign::{self, Blocked};
-use crate::founding::{self, Circumstances, RecordStep};
-use crate::health::Evidence;
-use crate::http::Vitals;
-use crate::retry::Failures;
-use crate::rollout::Rollout;
-use crate::sizing::{self, Plan, Step};
+use crate::events;
+use crate::events::recorder::Publisher;
+use crate::ownership::{self, Blocked};
+use crate::plan::birth_record::{self as record, Circumstances, RecordStep};
+use crate::plan::rollout::Rollout;
+use crate::plan::size::{self, Plan, Step};
+use crate::plan::{cleanup, pod_template, size_input};
+use crate::service::http::Vitals;
+use crate::service::retry::Failures;
+use crate::status::health::Evidence;
 use crate::status::{self, Obstacle, Outcome};
 use crate::validate::{self, ValidatedCluster};
-use crate::{leftovers, notices, situation, template};
 
 /// A reconciliation without a cause, in case a change was missed.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -179,7 +180,7 @@ pub async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Actio
 async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluster) -> Result<Action, Error> {
     refuse_others(observed, valid)?;
     let known = observed.cluster.status.clone().unwrap_or_default();
-    let record = founding::decide(
+    let record = record::decide(
         valid,
         Circumstances {
             record: observed.record.as_ref(),
@@ -188,8 +189,8 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
             leftovers: !observed.pods.is_empty() || !observed.claims.is_empty(),
         },
     )?;
-    let situation = situation::situation(valid, observed);
-    let plan = sizing::plan(&situation);
+    let situation = size_input::situation(valid, observed);
+    let plan = size::plan(&situation);
     let target = Target {
         client: &context.client,
         namespace: valid.namespace.as_deref().unwrap_or_default(),
@@ -211,7 +212,7 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
     }
 
     let rollout = rollout(observed, valid, &applied, &known, &plan, situation.formed);
-    let damage = observed.record.as_ref().and_then(founding::damage);
+    let damage = observed.record.as_ref().and_then(record::damage);
     let evidence = Evidence {
         cluster: valid,
         plan: &plan,
@@ -235,13 +236,13 @@ async fn proceed(context: &Context, observed: &Observed, valid: &ValidatedCluste
 fn running_version(observed: &Observed) -> Option<Version> {
     let uid = observed.cluster.uid()?;
     let set = observed.set.as_ref()?;
-    foreign::check("StatefulSet", &set.metadata, &uid).ok()?;
+    ownership::check("StatefulSet", &set.metadata, &uid).ok()?;
     set.annotations().get(VERSION)?.parse().ok()
 }
 
 fn refuse_others(observed: &Observed, valid: &ValidatedCluster) -> Result<(), Blocked> {
     if let Some(set) = &observed.set {
-        return foreign::check("StatefulSet", &set.metadata, valid.owner_uid());
+        return ownership::check("StatefulSet", &set.metadata, valid.owner_uid());
     }
     match observed.claims.iter().find(|claim| claim.going) {
         Some(claim) => Err(Blocked::Predecessor {
@@ -264,7 +265,7 @@ fn prepare(
     let surroundings = missing.then(|| build::surroundings(valid));
     let complete = known.is_some_and(|known| known.complete);
     let live = observed.set.as_ref();
-    let kept = template::kept(observed, valid, plan);
+    let kept = pod_template::kept(observed, valid, plan);
     let template = kept.unwrap_or_else(|| build::template(valid, &context.agent_image));
     let mut wanted = build::stateful_set(valid, plan, template);
     let set = match live {
@@ -332,7 +333,7 @@ async fn evict(context: &Context, target: &Target<'_>, cluster: &EtcdCluster, po
             tracing::info!(cluster = named(cluster), pod = pod.name, "{note}");
             context
                 .events
-                .publish(cluster, &[notices::event(EventType::Normal, "PodReplaced", &note)])
+                .publish(cluster, &[events::event(EventType::Normal, "PodReplaced", &note)])
                 .await;
             Ok(true)
         }
@@ -349,9 +350,9 @@ async fn tidy(
     plan: &Plan,
     known: &EtcdClusterStatus,
 ) -> Result<(), Error> {
-    let members = situation::member_seats(&valid.names, &known.members);
+    let members = size_input::member_seats(&valid.names, &known.members);
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(target.client.clone(), target.namespace);
-    for claim in leftovers::claims(&observed.claims, valid.when_scaled, plan, &members, &observed.pods) {
+    for claim in cleanup::claims(&observed.claims, valid.when_scaled, plan, &members, &observed.pods) {
         let exactly = DeleteParams {
             preconditions: Some(this_one(&claim.uid)),
             ..DeleteParams::default()
@@ -367,7 +368,7 @@ async fn tidy(
             "volume claim of a seat that left deleted"
         );
     }
-    let entries = leftovers::seat_entries(&valid.names, &known.seats, plan.replicas, &observed.pods);
+    let entries = cleanup::seat_entries(&valid.names, &known.seats, plan.replicas, &observed.pods);
     if entries.is_empty() {
         return Ok(());
     }
@@ -390,7 +391,7 @@ fn this_one(uid: &str) -> Preconditions {
 
 /// Tells what was written to the StatefulSet.
 async fn announce(context: &Context, observed: &Observed, plan: &Plan) {
-    let events = notices::of_plan(plan);
+    let events = events::of_plan(plan);
     if events.is_empty() {
         return;
     }
@@ -417,7 +418,7 @@ async fn report(context: &Context, observed: &Observed, outcome: &Outcome<'_>) -
         return Ok(());
     }
     status::write(&context.client, &observed.cluster, &status).await?;
-    let events = notices::of_conditions(&observed.cluster, &status.conditions);
+    let events = events::of_conditions(&observed.cluster, &status.conditions);
     for event in &events {
         tracing::info!(
             cluster = named(&observed.cluster),

@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use crate::cli::Settings;
 use crate::controller;
 use crate::error::said;
-use crate::events::Publisher;
-use crate::http::{self, Vitals};
-use crate::lease::Candidate;
+use crate::events::recorder::Publisher;
 use crate::reconcile::Context;
+use crate::service::http::{self, Vitals};
+use crate::service::lease::Candidate;
 
 /// How long reconciliations that have begun may take when the operator ends, and how long giving back the Lease.
 const FINISH: Duration = Duration::from_secs(3);

@@ -14,7 +14,7 @@ use muster_api::names::CLAIM_TEMPLATE;
 use muster_api::workload::{APPLIED_REPLICAS, SHRINK};
 
 use super::{Template, metadata, selector};
-use crate::sizing::Plan;
+use crate::plan::size::Plan;
 use crate::validate::{ClaimPlan, ValidatedCluster};
 
 /// Annotation: the EtcdCluster's size when the replicas were written.
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::build;
-    use crate::sizing::Step;
+    use crate::plan::size::Step;
 
     fn plan(replicas: u32, shrink: Option<Shrink>) -> Plan {
         Plan {

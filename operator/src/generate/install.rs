@@ -16,7 +16,7 @@ use muster_api::names::GROUP;
 
 use super::{crd, manifest, yaml};
 use crate::cli::{AGENT_IMAGE, OPERATOR_IMAGE};
-use crate::lease;
+use crate::service::lease;
 
 const NAME: &str = "muster-operator";
 const NAMESPACE: &str = "muster-system";

@@ -7,7 +7,7 @@ use muster_api::cluster::EtcdClusterSpec;
 use super::{manifest, yaml};
 use crate::build::{self, birth_record};
 use crate::cli::AGENT_IMAGE;
-use crate::sizing::{self, Situation};
+use crate::plan::size::{self, Situation};
 use crate::validate;
 
 const COMMENT: &str = "\
@@ -20,7 +20,7 @@ Agents cannot publish a status without an EtcdCluster; ask one directly:
 /// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     let cluster = validate::spec("etcd", &EtcdClusterSpec::of_size(1))?;
-    let plan = sizing::plan(&Situation {
+    let plan = size::plan(&Situation {
         size: cluster.size,
         ..Situation::default()
     });

@@ -44,7 +44,7 @@ mod tests {
     use muster_api::cluster::EtcdClusterSpec;
 
     use super::*;
-    use crate::notices::event;
+    use crate::events::event;
 
     #[tokio::test]
     async fn each_event_says_its_own_sentence() {

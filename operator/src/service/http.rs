@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::service::metrics::Metrics;
 
 /// What the endpoints tell.
 #[derive(Debug, Default)]

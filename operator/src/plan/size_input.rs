@@ -10,8 +10,8 @@ use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
 
 use crate::build::stateful_set::APPLIED_SIZE;
 use crate::dereference::Observed;
-use crate::founding;
-use crate::sizing::{Applied, SeatView, SetState, Situation};
+use crate::plan::birth_record;
+use crate::plan::size::{Applied, SeatView, SetState, Situation};
 use crate::validate::ValidatedCluster;
 
 /// Gathers the situation of a cluster.
@@ -29,7 +29,7 @@ pub fn situation(cluster: &ValidatedCluster, observed: &Observed) -> Situation {
     Situation {
         size: cluster.size,
         set: observed.set.as_ref().map(set_state),
-        formed: founding::may_be_formed(observed.record.as_ref(), status.cluster_id),
+        formed: birth_record::may_be_formed(observed.record.as_ref(), status.cluster_id),
         members: member_seats(names, &status.members),
         voters: voter_seats(names, &status.members),
         // An entry without its pod is of the past.

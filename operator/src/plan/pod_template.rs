@@ -11,8 +11,8 @@ use kube::ResourceExt;
 use crate::build::Template;
 use crate::build::stateful_set::{POD_PLAN, VERSION};
 use crate::dereference::Observed;
-use crate::situation;
-use crate::sizing::Plan;
+use crate::plan::size::Plan;
+use crate::plan::size_input;
 use crate::validate::ValidatedCluster;
 
 /// The template that stays, if one does.
@@ -26,7 +26,7 @@ pub fn kept(observed: &Observed, valid: &ValidatedCluster, plan: &Plan) -> Optio
 fn of_set(live: &StatefulSet, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
     let annotation = |key: &str| live.annotations().get(key).cloned();
     let fingerprint = annotation(POD_PLAN)?;
-    let resizes = situation::replicas(live) != plan.replicas || situation::shrink(live) != plan.shrink;
+    let resizes = size_input::replicas(live) != plan.replicas || size_input::shrink(live) != plan.shrink;
     let same_plan = fingerprint == valid.pods.fingerprint();
     let version = if same_plan {
         valid.version.to_string()
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::build;
-    use crate::sizing::Step;
+    use crate::plan::size::Step;
 
     fn cluster(version: &str) -> ValidatedCluster {
         let spec = EtcdClusterSpec {

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::build::Surroundings;
 use crate::error::Error;
-use crate::foreign;
+use crate::ownership;
 
 /// What a reconciliation wants to be there.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Target<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let existing = api.get_metadata_opt(&object.name_any()).await;
         match existing.map_err(Error::reading(K::KIND))? {
-            Some(existing) => Ok(foreign::check(K::KIND, &existing.metadata, self.owner_uid)?),
+            Some(existing) => Ok(ownership::check(K::KIND, &existing.metadata, self.owner_uid)?),
             None => Ok(()),
         }
     }

@@ -4,8 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use muster_api::cluster::EtcdCluster;
 
+pub mod recorder;
+
 use crate::conditions::{DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY, previous};
-use crate::sizing::{Plan, Step};
+use crate::plan::size::{Plan, Step};
 
 /// Conditions of which the beginning is worth an Event.
 const NOTED: &[(&str, EventType)] = &[

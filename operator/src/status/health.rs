@@ -7,7 +7,7 @@ use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhas
 
 use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY};
 use crate::dereference::PodView;
-use crate::sizing::{Plan, Step};
+use crate::plan::size::{Plan, Step};
 use crate::validate::ValidatedCluster;
 
 #[cfg(test)]

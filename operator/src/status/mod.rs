@@ -8,14 +8,16 @@ use muster_api::names::{Names, OPERATOR_MANAGER};
 use muster_api::status::{EtcdClusterStatus, SeatStatus};
 use serde_json::json;
 
+pub mod health;
+
+use self::health::Evidence;
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY, previous,
 };
 use crate::dereference::Observed;
 use crate::error::Error;
-use crate::health::{self, Evidence};
-use crate::situation::replicas;
+use crate::plan::size_input::replicas;
 
 /// How a reconciliation ended.
 #[derive(Debug)]

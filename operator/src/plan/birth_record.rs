@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use muster_api::birth::{BirthRecord, key};
 use muster_api::id::HexId;
 
-use crate::foreign::{self, Blocked};
+use crate::ownership::{self, Blocked};
 use crate::validate::ValidatedCluster;
 
 /// What to do about the birth record.
@@ -69,7 +69,7 @@ pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<Re
         });
     }
     if !record.owner_references().is_empty() {
-        foreign::check("ConfigMap", &record.metadata, owner)?;
+        ownership::check("ConfigMap", &record.metadata, owner)?;
     }
     let recorded = record
         .data

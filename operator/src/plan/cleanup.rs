@@ -7,7 +7,7 @@ use muster_api::names::Names;
 use muster_api::status::SeatStatus;
 
 use crate::dereference::{ClaimView, PodView};
-use crate::sizing::{Plan, Step};
+use crate::plan::size::{Plan, Step};
 
 /// The claims of seats that were scaled away. A claim goes only after its
 /// member has left the cluster and its pod is gone, and never while the
