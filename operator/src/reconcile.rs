@@ -15,9 +15,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 use muster_api::status::EtcdClusterStatus;
 use muster_api::version::Version;
+use muster_api::workload::VERSION;
 
 use crate::apply::{Applied, Prepared, RecordWrite, SetWrite, Target};
-use crate::build::stateful_set::{self as built, VERSION};
+use crate::build::stateful_set as built;
 use crate::build::{self, birth_record};
 use crate::dereference::{Observed, PodView, dereference};
 use crate::error::{Error, named};

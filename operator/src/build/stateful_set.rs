@@ -11,21 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use muster_api::cluster::Retention;
 use muster_api::names::CLAIM_TEMPLATE;
-use muster_api::workload::{APPLIED_REPLICAS, SHRINK};
+use muster_api::workload::{ANNOTATIONS, APPLIED_REPLICAS, APPLIED_SIZE, POD_PLAN, SHRINK, VERSION};
 
 use super::{Template, metadata, selector};
 use crate::plan::size::Plan;
 use crate::validate::{ClaimPlan, ValidatedCluster};
-
-/// Annotation: the EtcdCluster's size when the replicas were written.
-pub const APPLIED_SIZE: &str = "etcd.etcd.io/applied-size";
-/// Annotation: the fingerprint of what the pod template was built from.
-pub const POD_PLAN: &str = "etcd.etcd.io/pod-plan";
-/// Annotation: the etcd version that the pod template runs.
-pub const VERSION: &str = "etcd.etcd.io/version";
-
-/// Every annotation that the operator writes.
-const ANNOTATIONS: &[&str] = &[APPLIED_REPLICAS, APPLIED_SIZE, SHRINK, POD_PLAN, VERSION];
 
 /// Whether a StatefulSet already says what another one would. Its template is
 /// compared by what it was built from.

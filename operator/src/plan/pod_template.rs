@@ -7,12 +7,11 @@
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::ResourceExt;
+use muster_api::workload::{self, POD_PLAN, VERSION};
 
 use crate::build::Template;
-use crate::build::stateful_set::{POD_PLAN, VERSION};
 use crate::dereference::Observed;
 use crate::plan::size::Plan;
-use crate::plan::size_input;
 use crate::validate::ValidatedCluster;
 
 /// The template that stays, if one does.
@@ -26,7 +25,7 @@ pub fn kept(observed: &Observed, valid: &ValidatedCluster, plan: &Plan) -> Optio
 fn of_set(live: &StatefulSet, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
     let annotation = |key: &str| live.annotations().get(key).cloned();
     let fingerprint = annotation(POD_PLAN)?;
-    let resizes = size_input::replicas(live) != plan.replicas || size_input::shrink(live) != plan.shrink;
+    let resizes = workload::replicas(live) != plan.replicas || workload::shrink(live) != plan.shrink;
     let same_plan = fingerprint == valid.pods.fingerprint();
     let version = if same_plan {
         valid.version.to_string()

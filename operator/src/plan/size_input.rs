@@ -6,9 +6,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use muster_api::names::Names;
 use muster_api::status::{MemberStatus, Role};
-use muster_api::workload::{APPLIED_REPLICAS, SHRINK, Shrink};
+use muster_api::workload::{self, APPLIED_REPLICAS, APPLIED_SIZE};
 
-use crate::build::stateful_set::APPLIED_SIZE;
 use crate::dereference::Observed;
 use crate::plan::birth_record;
 use crate::plan::size::{Applied, SeatView, SetState, Situation};
@@ -63,19 +62,8 @@ fn set_state(set: &StatefulSet) -> SetState {
     let number = |key: &str| set.annotations().get(key).and_then(|text| text.parse().ok());
     let applied = number(APPLIED_REPLICAS).zip(number(APPLIED_SIZE));
     SetState {
-        replicas: replicas(set),
+        replicas: workload::replicas(set),
         applied: applied.map(|(replicas, size)| Applied { replicas, size }),
-        shrink: shrink(set),
+        shrink: workload::shrink(set),
     }
-}
-
-/// The shrink that is announced on a StatefulSet.
-pub fn shrink(set: &StatefulSet) -> Option<Shrink> {
-    set.annotations().get(SHRINK)?.parse().ok()
-}
-
-/// A StatefulSet's replicas.
-pub fn replicas(set: &StatefulSet) -> u32 {
-    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    u32::try_from(replicas).unwrap_or(0)
 }

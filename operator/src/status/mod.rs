@@ -6,6 +6,7 @@ use kube::{Api, Client, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::{Names, OPERATOR_MANAGER};
 use muster_api::status::{EtcdClusterStatus, SeatStatus};
+use muster_api::workload::replicas;
 use serde_json::json;
 
 pub mod health;
@@ -17,7 +18,6 @@ use crate::conditions::{
 };
 use crate::dereference::Observed;
 use crate::error::Error;
-use crate::plan::size_input::replicas;
 
 /// How a reconciliation ended.
 #[derive(Debug)]
