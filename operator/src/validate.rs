@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
-use muster_api::cluster::{
-    DEFAULT_VOLUME_SIZE, Ephemeral, EtcdCluster, EtcdClusterSpec, MAX_SIZE, PodMetadata, Retention, Scheduling, Storage,
-};
+use muster_api::bounds::{DEFAULT_VOLUME_SIZE, MAX_SIZE};
+use muster_api::cluster::{Ephemeral, EtcdCluster, EtcdClusterSpec, PodMetadata, Retention, Scheduling, Storage};
 use muster_api::names::{MAX_NAME_LENGTH, Names};
 use muster_api::options::{self, OptionError};
 use muster_api::version::{self, Version, VersionError};

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_api::cluster::MAX_SIZE;
+use muster_api::bounds::MAX_SIZE;
 use muster_api::status::Quorum;
 use muster_api::workload::{self, Shrink};
 
