@@ -7,19 +7,22 @@
 //!      reads        pure      pure    pure    writes   writes
 //! ```
 
-pub mod apply;
-pub mod build;
+mod apply;
+mod build;
 pub mod cli;
-pub mod conditions;
-pub mod controller;
-pub mod dereference;
-pub mod error;
-pub mod events;
+mod conditions;
+mod context;
+mod controller;
+mod dereference;
+mod error;
+mod events;
 pub mod generate;
-pub mod ownership;
-pub mod plan;
-pub mod reconcile;
+mod ownership;
+mod plan;
+mod reconcile;
 pub mod run;
-pub mod service;
-pub mod status;
-pub mod validate;
+mod service;
+mod status;
+mod validate;
+
+pub use service::logs;

@@ -33,7 +33,7 @@ const GRACE_SECONDS: i64 = 120;
 const START_ATTEMPTS: i32 = 30 * 24 * 3600;
 
 /// Builds the pod template.
-pub fn template(cluster: &ValidatedCluster, agent_image: &str) -> PodTemplateSpec {
+pub(crate) fn template(cluster: &ValidatedCluster, agent_image: &str) -> PodTemplateSpec {
     let annotations = &cluster.pods.metadata.annotations;
     PodTemplateSpec {
         metadata: Some(ObjectMeta {

@@ -13,13 +13,14 @@ use muster_api::cluster::Retention;
 use muster_api::names::CLAIM_TEMPLATE;
 use muster_api::workload::{ANNOTATIONS, APPLIED_REPLICAS, APPLIED_SIZE, POD_PLAN, SHRINK, VERSION};
 
-use super::{Template, metadata, selector};
-use crate::plan::size::Plan;
+use super::{metadata, selector};
+use crate::plan::pod_template::Template;
+use crate::plan::size::SizePlan;
 use crate::validate::{ClaimPlan, ValidatedCluster};
 
-/// Whether a StatefulSet already says what another one would. Its template is
+/// True if a StatefulSet already says what another one would. Its template is
 /// compared by what it was built from.
-pub fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
+pub(crate) fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
     let spec = |set: &StatefulSet| {
         let spec = set.spec.as_ref();
         spec.map(|spec| (spec.replicas, spec.persistent_volume_claim_retention_policy.clone()))
@@ -29,7 +30,7 @@ pub fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
 }
 
 /// Builds the StatefulSet.
-pub(super) fn build(cluster: &ValidatedCluster, plan: &Plan, template: Template) -> StatefulSet {
+pub(super) fn build(cluster: &ValidatedCluster, plan: &SizePlan, template: Template) -> StatefulSet {
     let mut metadata = metadata(cluster, cluster.names.stateful_set());
     if cluster.owner.is_some() {
         metadata.annotations = Some(annotations(plan, &template));
@@ -56,7 +57,7 @@ pub(super) fn build(cluster: &ValidatedCluster, plan: &Plan, template: Template)
     }
 }
 
-fn annotations(plan: &Plan, template: &Template) -> BTreeMap<String, String> {
+fn annotations(plan: &SizePlan, template: &Template) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::from([
         (APPLIED_REPLICAS.to_owned(), plan.replicas.to_string()),
         (APPLIED_SIZE.to_owned(), plan.size.to_string()),
@@ -109,11 +110,11 @@ mod tests {
 
     use super::*;
     use crate::build;
-    use crate::plan::size::Step;
+    use crate::plan::size::SizeStep;
 
-    fn plan(replicas: u32, shrink: Option<Shrink>) -> Plan {
-        Plan {
-            step: Step::Keep,
+    fn plan(replicas: u32, shrink: Option<Shrink>) -> SizePlan {
+        SizePlan {
+            step: SizeStep::Keep,
             adopt: None,
             size: replicas,
             replicas,
@@ -122,7 +123,7 @@ mod tests {
         }
     }
 
-    fn set(plan: &Plan, change: impl FnOnce(&mut EtcdClusterSpec)) -> StatefulSet {
+    fn set(plan: &SizePlan, change: impl FnOnce(&mut EtcdClusterSpec)) -> StatefulSet {
         let mut spec = EtcdClusterSpec::of_size(3);
         change(&mut spec);
         let valid = crate::validate::spec("db", &spec).unwrap();

@@ -7,7 +7,8 @@ use muster_api::cluster::EtcdClusterSpec;
 use super::{manifest, yaml};
 use crate::build::{self, birth_record};
 use crate::cli::AGENT_IMAGE;
-use crate::plan::size::{self, Situation};
+use crate::plan::size;
+use crate::plan::size_input::SizeInput;
 use crate::validate;
 
 const COMMENT: &str = "\
@@ -20,11 +21,11 @@ Agents cannot publish a status without an EtcdCluster; ask one directly:
 /// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     let cluster = validate::spec("etcd", &EtcdClusterSpec::of_size(1))?;
-    let plan = size::plan(&Situation {
+    let plan = size::plan(&SizeInput {
         size: cluster.size,
-        ..Situation::default()
+        ..SizeInput::default()
     });
-    let objects = build::surroundings(&cluster);
+    let objects = build::dependents(&cluster);
     let mut set: StatefulSet = build::stateful_set(&cluster, &plan, build::template(&cluster, AGENT_IMAGE));
     // Left to Kubernetes' default, so that applying the manifest again never
     // undoes a scaling.

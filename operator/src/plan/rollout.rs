@@ -1,37 +1,99 @@
-//! Which pod to replace next after the pod template changed.
+//! The roll-out of a changed pod template: the pods that are outdated, and the one to replace next. No client.
 //!
 //! One at a time, through the Eviction API, and only while the cluster is
 //! whole. A pod that does not work is replaced before any that does, since it
 //! may be the old template that keeps it from working.
+//!
+//! It is planned from the StatefulSet that was read. A write of that StatefulSet makes no plan wrong: the write
+//! holds only for the resource version that was read, so that the status which it returns is the one that was read;
+//! and if it changed the spec, the generation is a new one, for which Kubernetes has not computed a revision yet:
+//! then no pod counts as outdated ([`RolloutPlan::outdated`]). Nothing is evicted in a reconciliation that wrote
+//! the StatefulSet.
 
 use std::collections::BTreeSet;
 
-use muster_api::status::{MemberStatus, Role};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use muster_api::status::{EtcdClusterStatus, MemberStatus, Role};
 
-use crate::dereference::PodView;
+use super::size::{SizePlan, SizeStep};
+use crate::dereference::{ObservedCluster, PodView};
+use crate::validate::ValidatedCluster;
 
-/// What a roll-out depends on.
+/// The facts that a roll-out depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Rollout<'a> {
+pub(crate) struct RolloutInput<'a> {
+    /// The generation of the StatefulSet that was read.
+    pub(crate) generation: Option<i64>,
     /// The revision that pods should have; none while Kubernetes computes it.
-    pub revision: Option<&'a str>,
-    /// The pods.
-    pub pods: &'a [PodView],
-    /// How many seats are wanted.
-    pub wanted: u32,
+    pub(crate) revision: Option<&'a str>,
+    pub(crate) pods: &'a [PodView],
+    /// Number of seats that are wanted.
+    pub(crate) wanted: u32,
     /// The published members.
-    pub members: &'a [MemberStatus],
+    pub(crate) members: &'a [MemberStatus],
     /// The leader's pod.
-    pub leader: Option<&'a str>,
-    /// Whether data outlives a pod.
-    pub persistent: bool,
-    /// Whether the etcd cluster may exist already.
-    pub formed: bool,
+    pub(crate) leader: Option<&'a str>,
+    /// True if data outlives a pod.
+    pub(crate) persistent: bool,
+    /// True if the etcd cluster may exist already.
+    pub(crate) formed: bool,
 }
 
-impl<'a> Rollout<'a> {
+/// The pods to replace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RolloutPlan {
+    generation: Option<i64>,
+    outdated: usize,
+    /// The pod to evict now, if the StatefulSet needs no write.
+    pub(crate) evict: Option<PodView>,
+}
+
+impl RolloutPlan {
+    /// Number of pods that wait to be replaced, beside the StatefulSet as it was applied.
+    pub(crate) fn outdated(&self, applied: &StatefulSet) -> usize {
+        if applied.metadata.generation == self.generation {
+            self.outdated
+        } else {
+            0
+        }
+    }
+}
+
+/// Plans the roll-out. Nothing is evicted while sizing has a step to take.
+pub(crate) fn plan(input: &RolloutInput<'_>, size: &SizePlan) -> RolloutPlan {
+    RolloutPlan {
+        generation: input.generation,
+        outdated: input.outdated().len(),
+        evict: input.next().filter(|_| size.step == SizeStep::Keep).cloned(),
+    }
+}
+
+impl<'a> RolloutInput<'a> {
+    pub(crate) fn new(
+        observed: &'a ObservedCluster,
+        published: &'a EtcdClusterStatus,
+        cluster: &ValidatedCluster,
+        size: &SizePlan,
+        formed: bool,
+    ) -> Self {
+        let set = observed.set.as_ref();
+        let generation = set.and_then(|set| set.metadata.generation);
+        let status = set.and_then(|set| set.status.as_ref());
+        let current = status.filter(|status| status.observed_generation == generation);
+        Self {
+            generation,
+            revision: current.and_then(|status| status.update_revision.as_deref()),
+            pods: &observed.pods,
+            wanted: size.size,
+            members: &published.members,
+            leader: published.leader.as_deref(),
+            persistent: cluster.claim.is_some(),
+            formed,
+        }
+    }
+
     /// The pods that were made from another template.
-    pub fn outdated(&self) -> Vec<&'a PodView> {
+    fn outdated(&self) -> Vec<&'a PodView> {
         let Some(revision) = self.revision else {
             return Vec::new();
         };
@@ -44,7 +106,7 @@ impl<'a> Rollout<'a> {
     }
 
     /// The pod to replace now.
-    pub fn next(&self) -> Option<&'a PodView> {
+    fn next(&self) -> Option<&'a PodView> {
         if self.pods.iter().any(|pod| pod.terminating) {
             return None;
         }
@@ -66,6 +128,7 @@ impl<'a> Rollout<'a> {
             .copied()
     }
 
+    /// True if all wanted seats are voters and ready, and nobody joins or leaves.
     fn whole(&self) -> bool {
         let ready: BTreeSet<u32> = self.pods.iter().filter(|pod| pod.ready).map(|pod| pod.seat).collect();
         let voters = self
@@ -106,8 +169,9 @@ mod tests {
         (0..n).map(voter).collect()
     }
 
-    fn rollout<'a>(pods: &'a [PodView], members: &'a [MemberStatus]) -> Rollout<'a> {
-        Rollout {
+    fn rollout<'a>(pods: &'a [PodView], members: &'a [MemberStatus]) -> RolloutInput<'a> {
+        RolloutInput {
+            generation: Some(1),
             revision: Some("new"),
             pods,
             wanted: 3,
@@ -118,7 +182,7 @@ mod tests {
         }
     }
 
-    fn next(rollout: &Rollout<'_>) -> Option<u32> {
+    fn next(rollout: &RolloutInput<'_>) -> Option<u32> {
         rollout.next().map(|pod| pod.seat)
     }
 
@@ -173,13 +237,13 @@ mod tests {
         let mut pods = pods(&["old", "old", "new"]);
         pods[0].ready = false;
         let members = voters(3);
-        let ephemeral = Rollout {
+        let ephemeral = RolloutInput {
             persistent: false,
             ..rollout(&pods, &members)
         };
         assert_eq!(next(&ephemeral), None);
         assert_eq!(
-            next(&Rollout {
+            next(&RolloutInput {
                 formed: false,
                 ..ephemeral
             }),
@@ -192,7 +256,7 @@ mod tests {
         let pods = pods(&["old", "old", "old"]);
         let members = voters(3);
         assert_eq!(
-            next(&Rollout {
+            next(&RolloutInput {
                 revision: None,
                 ..rollout(&pods, &members)
             }),
@@ -204,5 +268,36 @@ mod tests {
     fn pods_that_are_not_wanted_are_not_replaced() {
         let pods = pods(&["new", "new", "new", "old"]);
         assert_eq!(next(&rollout(&pods, &voters(3))), None);
+    }
+
+    fn size_plan(step: SizeStep) -> SizePlan {
+        SizePlan {
+            step,
+            adopt: None,
+            size: 3,
+            replicas: 3,
+            shrink: None,
+            why: String::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_evicted_while_the_size_changes() {
+        let (pods, members) = (pods(&["old", "old", "old"]), voters(3));
+        let evicted = |step| plan(&rollout(&pods, &members), &size_plan(step)).evict;
+        assert_eq!(evicted(SizeStep::Keep).map(|pod| pod.seat), Some(1));
+        assert_eq!(evicted(SizeStep::Grow), None);
+        assert_eq!(evicted(SizeStep::AwaitMembers), None);
+    }
+
+    #[test]
+    fn no_pod_is_outdated_before_kubernetes_has_seen_a_change_of_the_spec() {
+        let (pods, members) = (pods(&["old", "old", "new"]), voters(3));
+        let plan = plan(&rollout(&pods, &members), &size_plan(SizeStep::Keep));
+        let mut applied = StatefulSet::default();
+        applied.metadata.generation = Some(1);
+        assert_eq!(plan.outdated(&applied), 2);
+        applied.metadata.generation = Some(2);
+        assert_eq!(plan.outdated(&applied), 0);
     }
 }

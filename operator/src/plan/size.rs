@@ -1,4 +1,4 @@
-//! How many pods a cluster gets next.
+//! The next step towards a cluster's size.
 //!
 //! ```text
 //!   size > replicas   grow at once: a new pod registers itself
@@ -10,167 +10,132 @@
 //! Somebody who scales the StatefulSet directly is taken at their word: the
 //! new value becomes the cluster's size, unless that changed as well.
 //!
-//! Everything here is a function of what was read; nothing is done.
+//! All of this is a function of [`SizeInput`]; nothing is read or written. No client.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use muster_api::Reason;
 use muster_api::bounds::MAX_SIZE;
 use muster_api::status::Quorum;
-use muster_api::workload::{self, Shrink};
+use muster_api::workload::Shrink;
+
+use super::size_input::{SeatView, SetState, SizeInput};
 
 #[cfg(test)]
 mod tests;
 
-/// What sizing depends on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Situation {
-    /// The size that the EtcdCluster asks for.
-    pub size: u32,
-    /// The StatefulSet, if there is one.
-    pub set: Option<SetState>,
-    /// Whether the etcd cluster may exist already.
-    pub formed: bool,
-    /// The seats of the published members.
-    pub members: BTreeSet<u32>,
-    /// Those of them that vote.
-    pub voters: BTreeSet<u32>,
-    /// What the agents of existing pods report.
-    pub seats: BTreeMap<u32, SeatView>,
-    /// The seats whose pods exist.
-    pub pods: BTreeSet<u32>,
-    /// The seats whose pods are ready and are not being deleted.
-    pub ready: BTreeSet<u32>,
-}
-
-/// A StatefulSet, as far as its size is concerned.
+/// A step towards the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SetState {
-    /// Its replicas.
-    pub replicas: u32,
-    /// What the operator wrote last, if that is still known.
-    pub applied: Option<Applied>,
-    /// The shrink that is announced on it.
-    pub shrink: Option<Shrink>,
-}
-
-/// What the operator wrote last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// The replicas it wrote.
-    pub replicas: u32,
-    /// The EtcdCluster's size when it wrote them.
-    pub size: u32,
-}
-
-/// What a seat's agent reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeatView {
-    /// Whether it sees a quorum.
-    pub quorum: Quorum,
-    /// How many voters it knows of.
-    pub voters: u32,
-}
-
-/// What to do about the size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// There is no StatefulSet yet.
+pub(crate) enum SizeStep {
+    /// Create the StatefulSet.
     Create,
-    /// Nothing.
     Keep,
     /// Add pods.
     Grow,
-    /// Let the unwanted seats leave.
+    /// Ask the unwanted seats to leave.
     AnnounceShrink,
-    /// Shrinking has to wait until the seats that stay are ready.
+    /// Wait until the seats that stay are ready, and shrink afterwards.
     AwaitReady,
-    /// The unwanted seats are leaving.
+    /// Wait until the unwanted seats have left.
     AwaitMembers,
-    /// The unwanted seats have left: remove their pods.
+    /// Remove the pods of seats that have left.
     Lower,
     /// Remove all pods, and keep everything else.
     Hibernate,
-    /// Bring the pods back.
+    /// Add the pods again after a hibernation.
     Wake,
-    /// Bring back pods that the quorum needs.
+    /// Add pods that the quorum needs.
     Rescue,
 }
 
-impl Step {
-    /// The step's name, for events, conditions and metrics.
-    pub fn name(self) -> &'static str {
+impl SizeStep {
+    /// The reason in Events and metrics. Conditions have their own for steps that last.
+    pub(crate) fn reason(self) -> Reason {
         match self {
-            Self::Create => "Creating",
-            Self::Keep => "Steady",
-            Self::Grow => "Growing",
-            Self::AnnounceShrink => "ShrinkStarted",
-            Self::AwaitReady => "ShrinkWaiting",
-            Self::AwaitMembers => "Shrinking",
-            Self::Lower => "ShrinkCompleted",
-            Self::Hibernate => "Hibernating",
-            Self::Wake => "Waking",
-            Self::Rescue => "Rescuing",
+            Self::Create => Reason::Creating,
+            Self::Keep => Reason::Steady,
+            Self::Grow => Reason::Growing,
+            Self::AnnounceShrink => Reason::ShrinkStarted,
+            Self::AwaitReady => Reason::ShrinkWaiting,
+            Self::AwaitMembers => Reason::Shrinking,
+            Self::Lower => Reason::ShrinkCompleted,
+            Self::Hibernate => Reason::Hibernating,
+            Self::Wake => Reason::Waking,
+            Self::Rescue => Reason::Rescuing,
         }
     }
 }
 
-/// What the StatefulSet is to become.
+/// The next step, and the values that the StatefulSet gets with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// What is done.
-    pub step: Step,
+pub(crate) struct SizePlan {
+    pub(crate) step: SizeStep,
     /// A size that somebody gave the StatefulSet and that becomes the
     /// EtcdCluster's.
-    pub adopt: Option<u32>,
-    /// The size that holds.
-    pub size: u32,
+    pub(crate) adopt: Option<u32>,
+    /// The size in effect: the EtcdCluster's, or the adopted one.
+    pub(crate) size: u32,
     /// The replicas to write.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
     /// The shrink to announce, or none.
-    pub shrink: Option<Shrink>,
-    /// Why, in one sentence.
-    pub why: String,
+    pub(crate) shrink: Option<Shrink>,
+    /// The cause of the step, in one sentence.
+    pub(crate) why: String,
 }
 
-impl Plan {
-    /// How many seats the StatefulSet wants once this is written.
-    pub fn wanted(&self) -> u32 {
-        workload::wanted_seats(self.replicas, self.shrink)
+/// A step and its values, decided for a size in effect.
+struct SizeDecision {
+    step: SizeStep,
+    replicas: u32,
+    shrink: Option<Shrink>,
+    why: String,
+}
+
+impl SizeDecision {
+    fn new(step: SizeStep, replicas: u32, why: impl Into<String>) -> Self {
+        Self {
+            step,
+            replicas,
+            shrink: None,
+            why: why.into(),
+        }
+    }
+
+    fn with_shrink(self, shrink: Option<Shrink>) -> Self {
+        Self { shrink, ..self }
     }
 }
 
 /// Decides the next step.
-pub fn plan(situation: &Situation) -> Plan {
-    let Some(set) = situation.set else {
-        return create(situation);
+pub(crate) fn plan(input: &SizeInput) -> SizePlan {
+    let Some(set) = input.set else {
+        return create(input);
     };
-    let adopt = adopted(situation.size, set);
-    let size = adopt.unwrap_or(situation.size);
-    let sizing = Sizing { situation, set, size };
-    let (step, replicas, shrink, why) = sizing.decide();
-    Plan {
-        step,
-        adopt: adopt.filter(|size| *size != situation.size),
+    let adopt = adopted(input.size, set);
+    let size = adopt.unwrap_or(input.size);
+    let sizing = Sizing { input, set, size };
+    let decision = sizing.decide();
+    SizePlan {
+        step: decision.step,
+        adopt: adopt.filter(|size| *size != input.size),
         size,
-        replicas,
-        shrink,
-        why,
+        replicas: decision.replicas,
+        shrink: decision.shrink,
+        why: decision.why,
     }
 }
 
 /// Pods that a StatefulSet left behind are taken over first, and leave in the
 /// proper order if there are too many of them.
-fn create(situation: &Situation) -> Plan {
-    let size = situation.size;
-    let taken_over = situation.pods.last().map_or(0, |seat| seat + 1);
+fn create(input: &SizeInput) -> SizePlan {
+    let size = input.size;
+    let taken_over = input.pods.last().map_or(0, |seat| seat + 1);
     let replicas = if size == 0 { 0 } else { size.max(taken_over) };
     let why = match (size, replicas) {
         (0, _) => "The cluster is created without pods, as its size is 0.".to_owned(),
         (_, 1) => "The cluster is created with 1 pod.".to_owned(),
         _ => format!("The cluster is created with {replicas} pods."),
     };
-    Plan {
-        step: Step::Create,
+    SizePlan {
+        step: SizeStep::Create,
         adopt: None,
         size,
         replicas,
@@ -188,79 +153,58 @@ fn adopted(size: u32, set: SetState) -> Option<u32> {
 }
 
 struct Sizing<'a> {
-    situation: &'a Situation,
+    input: &'a SizeInput,
     set: SetState,
     size: u32,
 }
 
-type Verdict = (Step, u32, Option<Shrink>, String);
-
 impl Sizing<'_> {
-    fn decide(&self) -> Verdict {
+    fn decide(&self) -> SizeDecision {
         let (size, replicas) = (self.size, self.set.replicas);
         match (size, replicas) {
-            (0, 0) => (
-                Step::Keep,
+            (0, 0) => SizeDecision::new(
+                SizeStep::Keep,
                 0,
-                None,
-                "The cluster hibernates: it has no pods, and all its data is kept.".into(),
+                "The cluster hibernates: it has no pods, and all its data is kept.",
             ),
-            (0, _) => (
-                Step::Hibernate,
+            (0, _) => SizeDecision::new(
+                SizeStep::Hibernate,
                 0,
-                None,
-                "The cluster goes to sleep: its pods end, and no member leaves.".into(),
+                "The cluster goes to sleep: its pods end, and no member leaves.",
             ),
-            (_, 0) => (
-                Step::Wake,
-                size,
-                None,
-                format!("The cluster wakes with {}.", pods(size)),
-            ),
+            (_, 0) => SizeDecision::new(SizeStep::Wake, size, format!("The cluster wakes with {}.", pods(size))),
             _ => self.awake(),
         }
     }
 
-    fn awake(&self) -> Verdict {
+    fn awake(&self) -> SizeDecision {
         let (size, replicas) = (self.size, self.set.replicas);
         if let Some((voters, enough)) = self.stranded() {
             let need = enough.max(size);
-            return (
-                Step::Rescue,
-                need,
-                None,
-                format!(
-                    "The quorum is lost: the cluster has {voters} voters and {}; replicas are raised to {need}.",
-                    pods(replicas)
-                ),
+            let why = format!(
+                "The quorum is lost: the cluster has {voters} voters and {}; replicas are raised to {need}.",
+                pods(replicas)
             );
+            return SizeDecision::new(SizeStep::Rescue, need, why);
         }
         if size > replicas {
-            return (
-                Step::Grow,
-                size,
-                None,
-                format!("The cluster grows from {replicas} to {size} pods."),
-            );
+            let why = format!("The cluster grows from {replicas} to {size} pods.");
+            return SizeDecision::new(SizeStep::Grow, size, why);
         }
         if size == replicas {
-            return (
-                Step::Keep,
-                replicas,
-                None,
-                format!("The cluster has its {}.", pods(replicas)),
-            );
+            let why = format!("The cluster has its {}.", pods(replicas));
+            return SizeDecision::new(SizeStep::Keep, replicas, why);
         }
         self.shrink()
     }
 
     /// The number of voters that a surviving seat knows, if the pods there are
-    /// cannot be a quorum of them, and how many pods can.
+    /// cannot be a quorum of them, and the number of pods that can.
     fn stranded(&self) -> Option<(u32, u32)> {
         let replicas = self.set.replicas;
-        let seats = &self.situation.seats;
+        let seats = &self.input.seats;
         // A member that is cut off from the others may take what it knows for what there is.
-        let served = |(seat, view): (&u32, &SeatView)| view.quorum == Quorum::Ok && self.situation.ready.contains(seat);
+        let served = |(seat, view): (&u32, &SeatView)| view.quorum == Quorum::Ok && self.input.ready.contains(seat);
         if seats.iter().any(served) {
             return None;
         }
@@ -270,49 +214,38 @@ impl Sizing<'_> {
         let voters = lost.map(|(_, view)| view.voters).max()?;
         let quorum = voters / 2 + 1;
         // The voters' seats need not be the lowest ones.
-        let known = Some(&self.situation.voters).filter(|seats| seats.len() == voters as usize);
-        let last = known.and_then(|seats| seats.iter().nth(quorum as usize - 1));
+        let voter_seats = Some(&self.input.voters).filter(|seats| seats.len() == voters as usize);
+        let last = voter_seats.and_then(|seats| seats.iter().nth(quorum as usize - 1));
         let enough = last.map_or(quorum, |seat| seat + 1).min(MAX_SIZE as u32);
         (enough > replicas).then_some((voters, enough))
     }
 
-    fn shrink(&self) -> Verdict {
+    fn shrink(&self) -> SizeDecision {
         let (size, replicas) = (self.size, self.set.replicas);
-        let lower = |why: String| (Step::Lower, size, None, why);
-        if !self.situation.formed {
-            return lower(format!(
-                "The cluster was never formed: replicas go from {replicas} to {size}."
-            ));
+        if !self.input.formed {
+            let why = format!("The cluster was never formed: replicas go from {replicas} to {size}.");
+            return SizeDecision::new(SizeStep::Lower, size, why);
         }
         let announced = self.set.shrink.filter(|shrink| shrink.from() == replicas);
         let shrink = Shrink::new(replicas, size);
         if announced.is_some() && announced == shrink {
-            let leaving: Vec<u32> = self.situation.members.range(size..).copied().collect();
+            let leaving: Vec<u32> = self.input.members.range(size..).copied().collect();
             if leaving.is_empty() {
-                return lower(format!(
-                    "The unwanted members are gone: replicas go from {replicas} to {size}."
-                ));
+                let why = format!("The unwanted members are gone: replicas go from {replicas} to {size}.");
+                return SizeDecision::new(SizeStep::Lower, size, why);
             }
-            return (
-                Step::AwaitMembers,
-                replicas,
-                shrink,
-                format!("{} before the pods end.", must_leave(&leaving)),
-            );
+            let why = format!("{} before the pods end.", must_leave(&leaving));
+            return SizeDecision::new(SizeStep::AwaitMembers, replicas, why).with_shrink(shrink);
         }
         // Fewer seats leave than was announced: that needs no waiting.
         let spared = announced.is_some_and(|announced| announced.to() < size);
         let unready: Vec<u32> = (0..size).filter(|seat| !self.is_sound(*seat)).collect();
         if !spared && !unready.is_empty() {
-            return (
-                Step::AwaitReady,
-                replicas,
-                announced,
-                format!(
-                    "The cluster shrinks from {replicas} to {size} once the seats that stay are ready; {}.",
-                    not_ready(&unready)
-                ),
+            let why = format!(
+                "The cluster shrinks from {replicas} to {size} once the seats that stay are ready; {}.",
+                not_ready(&unready)
             );
+            return SizeDecision::new(SizeStep::AwaitReady, replicas, why).with_shrink(announced);
         }
         let why = format!("The cluster shrinks from {replicas} to {size}: members leave first, pods end afterwards.");
         let why = if replicas > MAX_SIZE as u32 {
@@ -322,17 +255,17 @@ impl Sizing<'_> {
         } else {
             why
         };
-        (Step::AnnounceShrink, replicas, shrink, why)
+        SizeDecision::new(SizeStep::AnnounceShrink, replicas, why).with_shrink(shrink)
     }
 
-    /// Ready, and not without a quorum: Kubernetes learns of that later.
+    /// True if the seat is ready and does not report a lost quorum: Kubernetes learns of that later.
     fn is_sound(&self, seat: u32) -> bool {
         let lost = self
-            .situation
+            .input
             .seats
             .get(&seat)
             .is_some_and(|view| view.quorum == Quorum::Lost);
-        self.situation.ready.contains(&seat) && !lost
+        self.input.ready.contains(&seat) && !lost
     }
 }
 

@@ -1,7 +1,7 @@
 //! The operator as a program: its Lease, retries, HTTP endpoints, metrics and logs.
 
-pub mod http;
-pub mod lease;
+pub(crate) mod http;
+pub(crate) mod lease;
 pub mod logs;
-pub mod metrics;
-pub mod retry;
+pub(crate) mod metrics;
+pub(crate) mod retry;

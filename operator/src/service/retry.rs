@@ -1,51 +1,67 @@
-//! How soon a failed reconciliation is tried again: at once when somebody else
-//! was quicker, and otherwise after a while that grows, with jitter.
+//! The pause before a failed reconciliation is repeated: almost none when somebody else
+//! was quicker, and otherwise an exponential back-off for each cluster, with jitter.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::error::Error;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::error::ReconcileError;
+
+/// The first pause. Each is twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(30);
+/// The pause after a conflict.
 const CONFLICT: Duration = Duration::from_millis(10);
 
-/// Failures in a row, by cluster.
+/// The back-offs of clusters whose last reconciliation failed, by `namespace/name`.
 #[derive(Debug, Default)]
-pub struct Failures {
-    counts: Mutex<BTreeMap<String, u32>>,
+pub(crate) struct Failures {
+    backoffs: Mutex<BTreeMap<String, ExponentialBackoff>>,
 }
 
 impl Failures {
-    /// A reconciliation failed: how long to wait. `jitter` is between 0 and 1.
-    pub fn failed(&self, cluster: &str, error: &Error, jitter: f64) -> Duration {
+    /// Counts a failure; returns the pause before the next attempt. `jitter` is between 0 and 1.
+    pub(crate) fn failed(&self, cluster: &str, error: &ReconcileError, jitter: f64) -> Duration {
         if error.is_conflict() {
             return CONFLICT.mul_f64(1.0 + jitter);
         }
-        let mut counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = counts.entry(cluster.to_owned()).or_default();
-        let doubled = FIRST.saturating_mul(1 << (*count).min(16)).min(LONGEST);
-        *count += 1;
-        doubled.mul_f64(0.5 + jitter / 2.0)
+        let mut backoffs = self.lock();
+        let backoff = backoffs.entry(cluster.to_owned()).or_insert_with(doubling);
+        let pause = backoff.next().unwrap_or(LONGEST);
+        // backon multiplies in single precision, which leaves a few nanoseconds too many; and its own jitter
+        // lengthens a pause beyond the bound, while this one shortens it.
+        let pause = pause - Duration::from_nanos(u64::from(pause.subsec_nanos() % 1_000_000));
+        pause.mul_f64(0.5 + jitter / 2.0)
     }
 
-    /// A reconciliation succeeded.
-    pub fn succeeded(&self, cluster: &str) {
-        self.counts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(cluster);
+    /// Forgets the failures of a cluster.
+    pub(crate) fn succeeded(&self, cluster: &str) {
+        self.lock().remove(cluster);
     }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ExponentialBackoff>> {
+        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn doubling() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST)
+        .with_max_delay(LONGEST)
+        .with_factor(2.0)
+        .without_max_times()
+        .build()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn api_error(code: u16, reason: &str) -> Error {
+    fn api_error(code: u16, reason: &str) -> ReconcileError {
         let status = kube::core::Status::failure("no", reason).with_code(code);
-        Error::reading("thing")(kube::Error::Api(status.boxed()))
+        ReconcileError::reading("thing")(kube::Error::Api(status.boxed()))
     }
 
     #[test]
