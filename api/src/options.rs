@@ -33,7 +33,7 @@ pub const OWNED: &[&str] = &[
 /// A reason to refuse an etcd option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
-    /// It is not written in the one form that is accepted.
+    /// The option is not written in the one form that is accepted.
     #[error("etcd option {0:?} must be written as --flag or --flag=value")]
     Malformed(String),
     /// The flag belongs to the agent.

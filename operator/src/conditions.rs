@@ -45,7 +45,6 @@ summaries! {
 /// A condition before it is put beside the one that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// The condition's type.
     pub(crate) kind: &'static str,
     /// The condition's status; none means unknown.
     pub(crate) holds: Option<bool>,

@@ -9,7 +9,7 @@ use muster_api::cluster::EtcdCluster;
 /// An object in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Blocked {
-    /// It belongs to somebody else, or to nobody.
+    /// The object belongs to somebody else, or to nobody.
     #[error("{kind} {name} exists and does not belong to this EtcdCluster; {advice}")]
     Foreign {
         kind: &'static str,
@@ -17,8 +17,8 @@ pub(crate) enum Blocked {
         /// The way out, for a person.
         advice: &'static str,
     },
-    /// It is on its way out: it was deleted, or the earlier EtcdCluster of this
-    /// name that it belonged to was.
+    /// The object is being deleted, or the earlier EtcdCluster of this name
+    /// that it belonged to was deleted.
     #[error("{kind} {name} is still being deleted; work goes on when it is gone")]
     Predecessor { kind: &'static str, name: String },
 }

@@ -51,7 +51,6 @@ pub(crate) struct ValidatedCluster {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodPlan {
     pub(crate) image: String,
-    /// Additional etcd flags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) options: Vec<String>,
     /// Resources of the etcd container.
@@ -68,7 +67,7 @@ pub(crate) struct PodPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimPlan {
     pub(crate) size: String,
-    /// Its storage class, if not the default.
+    /// The storage class, if not the default.
     pub(crate) class: Option<String>,
 }
 

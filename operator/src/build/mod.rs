@@ -32,7 +32,6 @@ pub(crate) struct Dependents {
     pub(crate) budget: PodDisruptionBudget,
 }
 
-/// Builds the dependents.
 pub(crate) fn dependents(cluster: &ValidatedCluster) -> Dependents {
     Dependents {
         account: service_account::build(cluster),

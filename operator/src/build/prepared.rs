@@ -38,7 +38,7 @@ pub(crate) enum RecordWrite {
 /// The write of the StatefulSet.
 #[derive(Debug)]
 pub(crate) enum SetWrite {
-    /// It is as it should be.
+    /// The StatefulSet is as it should be.
     Keep(Box<StatefulSet>),
     /// Apply it, if it has not changed since it was read.
     Apply(Box<StatefulSet>),

@@ -1,4 +1,4 @@
-//! The StatefulSet.
+//! The StatefulSet: its annotations, its claim templates, and the comparison with the one that runs.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,6 @@ pub(crate) fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
     spec(live) == spec(wanted) && ANNOTATIONS.iter().all(annotation)
 }
 
-/// Builds the StatefulSet.
 pub(super) fn build(cluster: &ValidatedCluster, plan: &SizePlan, template: Template) -> StatefulSet {
     let mut metadata = metadata(cluster, cluster.names.stateful_set());
     if cluster.owner.is_some() {

@@ -18,7 +18,6 @@ Generated. One etcd cluster that needs neither operator nor custom resource:
 Agents cannot publish a status without an EtcdCluster; ask one directly:
   kubectl get --raw /api/v1/namespaces/NAMESPACE/pods/etcd-0:2382/proxy/status";
 
-/// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     let cluster = validate::spec("etcd", &EtcdClusterSpec::of_size(1))?;
     let plan = size::plan(&SizeInput {

@@ -20,7 +20,6 @@ pub(crate) struct CleanupPlan {
     pub(crate) seats: Vec<SeatStatus>,
 }
 
-/// Plans the cleanup.
 pub(crate) fn plan(
     cluster: &ValidatedCluster,
     observed: &ObservedCluster,

@@ -19,7 +19,6 @@ pub(crate) struct Template {
     pub(crate) pod: PodTemplateSpec,
     /// The fingerprint of the pod plan.
     pub(crate) fingerprint: String,
-    /// The etcd version.
     pub(crate) version: String,
 }
 

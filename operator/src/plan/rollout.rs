@@ -29,9 +29,8 @@ pub(crate) struct RolloutInput<'a> {
     pub(crate) pods: &'a [PodView],
     /// Number of seats that are wanted.
     pub(crate) wanted: u32,
-    /// The published members.
     pub(crate) members: &'a [MemberStatus],
-    /// The leader's pod.
+    /// Name of the leader's pod.
     pub(crate) leader: Option<&'a str>,
     /// True if data outlives a pod.
     pub(crate) persistent: bool,

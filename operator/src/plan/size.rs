@@ -25,10 +25,8 @@ mod tests;
 /// A step towards the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SizeStep {
-    /// Create the StatefulSet.
     Create,
     Keep,
-    /// Add pods.
     Grow,
     /// Ask the unwanted seats to leave.
     AnnounceShrink,

@@ -19,7 +19,6 @@ use crate::error::said;
 #[cfg(test)]
 mod tests;
 
-/// The Lease's name.
 pub(crate) const NAME: &str = "muster-operator";
 
 /// A Lease that does not change for this long is free.
@@ -43,11 +42,9 @@ pub(crate) struct Candidate {
 /// The result of an attempt to take or renew the Lease.
 #[derive(Debug)]
 enum Attempt {
-    /// It is ours.
     Ours,
-    /// It is somebody else's.
     Theirs,
-    /// It changed meanwhile, perhaps by an attempt of ours that was given up: look again.
+    /// The Lease changed meanwhile, perhaps by an attempt of ours that was given up: look again.
     Changed,
 }
 

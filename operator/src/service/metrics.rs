@@ -11,7 +11,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The operator's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -93,7 +92,6 @@ impl Metrics {
         self.steps.get_or_create(&StepLabel { step }).inc();
     }
 
-    /// Counts an eviction.
     pub(crate) fn evicted(&self) {
         self.evictions.inc();
     }

@@ -41,7 +41,6 @@ pub(crate) struct Health {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Assesses a cluster.
 pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
     if let Some(message) = input.cluster_lost() {
         return lost(input, &message);
@@ -181,8 +180,8 @@ impl<'a> HealthInput<'a> {
         })
     }
 
-    /// What a seat says that found every volume empty. It does not count while a member runs
-    /// anywhere, or while the number of pods changes: it may be about to change its mind.
+    /// The sentence of a seat that found every volume empty. It does not count while a member runs
+    /// anywhere, or while the number of pods changes: the seat may be about to change its mind.
     fn cluster_lost(&self) -> Option<String> {
         let settled = matches!(
             self.plan.step,
@@ -332,7 +331,7 @@ impl<'a> HealthInput<'a> {
         self.status.members.iter().filter(which).filter_map(seat).collect()
     }
 
-    /// What the seats that are not ready say.
+    /// The sentences of the seats that are not ready.
     fn waiting_seats(&self) -> String {
         let unready = self.unready();
         let said: Vec<String> = unready.iter().filter_map(|seat| self.seat_sentence(*seat)).collect();
@@ -347,7 +346,7 @@ impl<'a> HealthInput<'a> {
         }
     }
 
-    /// Who misses the quorum, what the others say, and what a person can do.
+    /// The seats that miss the quorum, the sentences of the others, and the next command for a person.
     fn lost_quorum(&self) -> String {
         let (lost, others): (Vec<&SeatStatus>, Vec<&SeatStatus>) =
             self.alive().partition(|seat| seat.quorum == Quorum::Lost);

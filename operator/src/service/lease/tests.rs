@@ -58,7 +58,7 @@ async fn a_renewal_keeps_the_time_of_acquisition() {
     assert_eq!(from_other.lease_transitions, Some(1));
 }
 
-/// What an API server says to a request: a code, and the Lease's holder.
+/// An API server's answer to a request: a code, and the Lease's holder.
 type Answer = (Method, u16, &'static str);
 
 /// Holds the Lease of an API server that gives these answers, and none after them; returns for how long, and how
