@@ -16,13 +16,12 @@ use crate::cluster::Cluster;
 use crate::etcd::connect;
 use crate::wait::{secs, until};
 
-/// How many streams there are.
+/// The number of streams.
 const STREAMS: usize = 2;
 /// A stream that is silent for this long is opened again: it may be one of a
 /// member that is cut off.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// A change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Change {
     revision: i64,
@@ -30,18 +29,17 @@ struct Change {
     value: String,
 }
 
-/// Streams at work.
+/// The streams that are open.
 pub(super) struct Watchers {
     address: String,
     first: i64,
     streams: Vec<(Seen, JoinHandle<()>)>,
 }
 
-/// What a stream has seen so far.
+/// The changes that a stream has seen so far.
 type Seen = Rc<RefCell<Vec<Change>>>;
 
 impl Watchers {
-    /// Opens the streams.
     pub(super) async fn start(cluster: &Cluster<'_>) -> Result<Self> {
         let address = cluster.service_address().await?;
         // kube-proxy hears of ready pods a moment after the StatefulSet's status has them.

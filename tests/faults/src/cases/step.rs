@@ -7,13 +7,12 @@ use crate::stage::gate::Moment::{Asked, Done};
 /// A step of a story: the moment in which a fault strikes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
-    /// Its name.
     pub(crate) name: &'static str,
     /// The story that it is part of.
     pub(crate) story: Story,
-    /// Where it is seen.
+    /// The place where it is seen.
     pub(crate) seam: Seam,
-    /// What has just happened, or is about to.
+    /// The event that has just happened, or is about to.
     pub(crate) about: &'static str,
 }
 
@@ -26,7 +25,6 @@ const fn step(name: &'static str, story: Story, seam: Seam, about: &'static str)
     }
 }
 
-/// All steps.
 #[rustfmt::skip]
 pub(crate) const STEPS: &[Step] = &[
     step("found-claim", Story::Found, Seam::Request("PUT configmaps claimed", Asked), "the claim is on its way to the birth record"),
