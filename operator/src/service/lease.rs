@@ -21,14 +21,16 @@ mod tests;
 
 pub(crate) const NAME: &str = "muster-operator";
 
+// Kubernetes' own leader election gives the first three these names (client-go, `leaderelection`).
+
 /// A Lease that does not change for this long is free.
-const DURATION: Duration = Duration::from_secs(15);
+const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// A holder that could not renew for this long stops: before anybody else may begin.
-const DEADLINE: Duration = Duration::from_secs(12);
+const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 /// Interval of the holder's renewals.
-const RENEW: Duration = Duration::from_secs(3);
+const RENEW_PERIOD: Duration = Duration::from_secs(3);
 /// Interval at which the others look, and pause before a failed request is repeated.
-const LOOK: Duration = Duration::from_secs(1);
+const RETRY_PERIOD: Duration = Duration::from_secs(1);
 /// Timeout of one attempt, which is two requests: a connection that hangs is given up.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -75,7 +77,7 @@ impl Candidate {
                 Ok(Err(error)) => tracing::warn!(error = said(&error), "cannot take the Lease yet"),
                 Err(_) => tracing::warn!("the API server does not answer in time to take the Lease"),
             }
-            sleep(LOOK).await;
+            sleep(RETRY_PERIOD).await;
         }
     }
 
@@ -84,9 +86,9 @@ impl Candidate {
     /// Time is counted from when a renewal was asked for, not from its answer, and an attempt ends with the deadline:
     /// whoever waits for the Lease saw it change later than that.
     pub(crate) async fn hold(&mut self, mut renewed: Instant) {
-        let mut next = renewed + RENEW;
+        let mut next = renewed + RENEW_PERIOD;
         loop {
-            let end = renewed + DEADLINE;
+            let end = renewed + RENEW_DEADLINE;
             sleep_until(next.min(end)).await;
             let began = Instant::now();
             if began >= end {
@@ -100,9 +102,9 @@ impl Candidate {
                 Err(_) => tracing::warn!("the API server does not answer in time to renew the Lease"),
             }
             next = if renewed == began {
-                began + RENEW
+                began + RENEW_PERIOD
             } else {
-                Instant::now() + LOOK
+                Instant::now() + RETRY_PERIOD
             };
         }
     }
@@ -152,7 +154,7 @@ impl Candidate {
         }
         match &self.seen {
             Some(seen) if seen.holder == holder && seen.renewed == spec.renew_time => {
-                now.duration_since(seen.since) > DURATION
+                now.duration_since(seen.since) > LEASE_DURATION
             }
             _ => {
                 self.seen = Some(Seen {
@@ -170,7 +172,7 @@ impl Candidate {
         let same = before.holder_identity.as_deref() == Some(self.identity.as_str());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: Some(DURATION.as_secs() as i32),
+            lease_duration_seconds: Some(LEASE_DURATION.as_secs() as i32),
             acquire_time: before.acquire_time.filter(|_| same).or(Some(now.clone())),
             renew_time: Some(now),
             lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!same)),

@@ -1,5 +1,5 @@
 //! The operator's part of an EtcdCluster's status: rendered from what was applied (no client), and written by
-//! [`report`].
+//! [`report()`].
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;

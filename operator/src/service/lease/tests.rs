@@ -43,8 +43,8 @@ async fn a_lease_that_does_not_change_is_taken_after_its_duration() {
     let mut candidate = candidate();
     let start = Instant::now();
     assert!(!candidate.may_take(&held_by("other", 0), start));
-    assert!(!candidate.may_take(&held_by("other", 0), start + DURATION));
-    assert!(candidate.may_take(&held_by("other", 0), start + DURATION + LOOK));
+    assert!(!candidate.may_take(&held_by("other", 0), start + LEASE_DURATION));
+    assert!(candidate.may_take(&held_by("other", 0), start + LEASE_DURATION + RETRY_PERIOD));
 }
 
 #[tokio::test]
@@ -101,18 +101,21 @@ fn refusal(code: u16) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_gets_no_answer_stops_before_others_may_begin() {
     let (held, _) = held_with(&[]).await;
-    assert!(held >= DEADLINE && held < DURATION, "{held:?}");
+    assert!(held >= RENEW_DEADLINE && held < LEASE_DURATION, "{held:?}");
     let renewed = [(Method::GET, 200, "me"), (Method::PUT, 200, "me")];
     let (held, asked) = held_with(&renewed).await;
     assert_eq!(asked, 2);
-    assert!(held >= RENEW + DEADLINE && held < RENEW + DURATION, "{held:?}");
+    assert!(
+        held >= RENEW_PERIOD + RENEW_DEADLINE && held < RENEW_PERIOD + LEASE_DURATION,
+        "{held:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_of_somebody_else_is_lost_at_once() {
     let (held, asked) = held_with(&[(Method::GET, 200, "other")]).await;
     assert_eq!(asked, 1);
-    assert!(held < RENEW + LOOK, "{held:?}");
+    assert!(held < RENEW_PERIOD + RETRY_PERIOD, "{held:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,5 +128,5 @@ async fn a_conflict_with_an_own_late_renewal_loses_nothing() {
     ];
     let (held, asked) = held_with(&answers).await;
     assert_eq!(asked, 4);
-    assert!(held >= RENEW + LOOK + DEADLINE, "{held:?}");
+    assert!(held >= RENEW_PERIOD + RETRY_PERIOD + RENEW_DEADLINE, "{held:?}");
 }

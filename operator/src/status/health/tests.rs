@@ -145,6 +145,20 @@ fn one_member_down_is_degraded_and_says_which() {
 }
 
 #[test]
+fn the_reason_of_a_seat_comes_through_even_one_of_another_release() {
+    let mut case = at_rest(3);
+    case.pods[1].ready = false;
+    case.status.seats[1].why = "It starts.".into();
+    for reason in ["EtcdStarting", "OfAnotherRelease"] {
+        case.status.seats[1].reason = reason.into();
+        let health = case.assess();
+        let degraded = health.finding(DEGRADED).unwrap();
+        assert_eq!(degraded.reason.name(), "MembersNotReady");
+        assert_eq!(degraded.message, format!("db-1 (Voter, {reason}): It starts."));
+    }
+}
+
+#[test]
 fn quorum_is_lost_only_if_nobody_sees_one() {
     let mut case = at_rest(3);
     case.status.seats[0].quorum = Quorum::Lost;
