@@ -6,14 +6,16 @@
 //!   validate     none     ObservedCluster ─▶ ValidatedCluster
 //!   plan         none     both ─▶ Plan
 //!   build        none     Plan ─▶ Prepared
+//!   adopt        writes   Plan ─▶ the EtcdCluster's size, if somebody scaled the StatefulSet
 //!   apply        writes   Prepared ─▶ Applied
 //!   status       writes   Applied ─▶ conditions, summary, Events
-//!   evict        writes   Plan ─▶ one pod less, if nothing else was to do
+//!   evict        writes   Plan ─▶ one pod less, if the StatefulSet needed no write
 //!   clean up     writes   Plan ─▶ claims and status entries of seats that left
 //! ```
 //!
 //! All writes follow from the plan and are made in [`carry_out`], in this order; one that fails keeps the later ones
-//! from happening, and the next reconciliation begins with what is there then.
+//! from happening, and the next reconciliation begins with what is there then. A reconciliation that does not get
+//! that far writes nothing but the status, which says why.
 
 use std::time::Duration;
 
