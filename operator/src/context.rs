@@ -38,11 +38,11 @@ pub(crate) struct Known {
 /// The clusters whose objects this operator has written during its term, by `namespace/name`.
 #[derive(Debug, Default)]
 pub(crate) struct DependentsCache {
-    entries: Mutex<BTreeMap<String, Entry>>,
+    entries: Mutex<BTreeMap<String, WrittenCluster>>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct WrittenCluster {
     uid: String,
     written_at: Instant,
     changed: bool,
@@ -72,7 +72,7 @@ impl DependentsCache {
 
     /// Notes that the dependents are about to be written.
     pub(crate) fn begin(&self, cluster: &EtcdCluster) {
-        let entry = Entry {
+        let entry = WrittenCluster {
             uid: cluster.uid().unwrap_or_default(),
             written_at: Instant::now(),
             changed: false,
@@ -89,12 +89,12 @@ impl DependentsCache {
     }
 
     /// The entry of this very cluster, unless it is older than [`RESYNC`].
-    fn entry(&self, cluster: &EtcdCluster) -> Option<Entry> {
+    fn entry(&self, cluster: &EtcdCluster) -> Option<WrittenCluster> {
         let entry = self.lock().get(&named(cluster)).cloned();
         entry.filter(|entry| Some(&entry.uid) == cluster.uid().as_ref() && entry.written_at.elapsed() < RESYNC)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, WrittenCluster>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
