@@ -1,4 +1,4 @@
-//! Sends Events. They are for people: one that cannot be sent changes nothing.
+//! Sends Events. They are for people: one that cannot be sent changes nothing. Client required.
 
 use kube::runtime::events::{Event, Recorder, Reporter};
 use kube::{Client, Resource};
@@ -8,14 +8,14 @@ use crate::error::said;
 
 /// Sends Events in the operator's name.
 #[derive(Clone)]
-pub struct Publisher {
+pub(crate) struct EventRecorder {
     client: Client,
     reporter: Reporter,
 }
 
-impl Publisher {
-    /// A publisher for the operator called `identity`.
-    pub fn new(client: Client, identity: &str) -> Self {
+impl EventRecorder {
+    /// A recorder for the operator called `identity`.
+    pub(crate) fn new(client: Client, identity: &str) -> Self {
         let reporter = Reporter {
             controller: "muster-operator".into(),
             instance: Some(identity.to_owned()),
@@ -24,7 +24,7 @@ impl Publisher {
     }
 
     /// Sends Events about a cluster.
-    pub async fn publish(&self, cluster: &EtcdCluster, events: &[Event]) {
+    pub(crate) async fn publish(&self, cluster: &EtcdCluster, events: &[Event]) {
         // A recorder that is kept counts a reason that repeats, and drops what the next one says: the
         // second mistake in a spec, the second pod that is replaced. Only changes come here anyway.
         let recorder = || Recorder::new(self.client.clone(), self.reporter.clone());
@@ -44,14 +44,15 @@ mod tests {
     use muster_api::cluster::EtcdClusterSpec;
 
     use super::*;
-    use crate::notices::event;
+    use crate::events::event;
+    use muster_api::Reason;
 
     #[tokio::test]
     async fn each_event_says_its_own_sentence() {
         let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let publisher = Publisher::new(Client::new(service, "ns"), "me");
+        let publisher = EventRecorder::new(Client::new(service, "ns"), "me");
         let cluster = EtcdCluster::new("db", EtcdClusterSpec::of_size(1));
-        let events = ["size 12", "size 13"].map(|note| event(EventType::Warning, "InvalidSpec", note));
+        let events = ["size 12", "size 13"].map(|note| event(EventType::Warning, Reason::InvalidSpec, note));
         let sending = publisher.publish(&cluster, &events);
         let answering = async {
             let mut notes = Vec::new();

@@ -1,46 +1,43 @@
-//! Objects of a cluster's names that are not the cluster's own: they are
-//! reported, and never touched.
+//! The ownership of objects that have a name of the cluster: those of somebody else are
+//! reported, and never touched. No client.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use muster_api::Reason;
 use muster_api::cluster::EtcdCluster;
 
 /// An object in the way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Blocked {
-    /// It belongs to somebody else, or to nobody.
+pub(crate) enum Blocked {
+    /// The object belongs to somebody else, or to nobody.
     #[error("{kind} {name} exists and does not belong to this EtcdCluster; {advice}")]
     Foreign {
-        /// Its kind.
         kind: &'static str,
-        /// Its name.
         name: String,
-        /// What a person can do.
+        /// The way out, for a person.
         advice: &'static str,
     },
-    /// It is on its way out: it was deleted, or the earlier EtcdCluster of this
-    /// name that it belonged to was.
+    /// The object is being deleted, or the earlier EtcdCluster of this name
+    /// that it belonged to was deleted.
     #[error("{kind} {name} is still being deleted; work goes on when it is gone")]
-    Predecessor {
-        /// Its kind.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
+    Predecessor { kind: &'static str, name: String },
 }
 
 impl Blocked {
     /// The reason in a condition.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Foreign { .. } => "ForeignObject",
-            Self::Predecessor { .. } => "WaitingForDeletion",
+            Self::Foreign { .. } => Reason::ForeignObject,
+            Self::Predecessor { .. } => Reason::WaitingForDeletion,
         }
     }
 }
 
 /// Refuses an object that the EtcdCluster of that UID does not control.
-pub fn check(kind: &'static str, metadata: &ObjectMeta, owner_uid: &str) -> Result<(), Blocked> {
+///
+/// # Errors
+/// The object belongs to somebody else, or is being deleted.
+pub(crate) fn check(kind: &'static str, metadata: &ObjectMeta, owner_uid: &str) -> Result<(), Blocked> {
     let name = metadata.name.clone().unwrap_or_default();
     let controller = metadata
         .owner_references

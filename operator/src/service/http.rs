@@ -13,19 +13,21 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::metrics::Metrics;
+use crate::service::metrics::Metrics;
 
-/// What the endpoints tell.
+/// The state that the endpoints show.
 #[derive(Debug, Default)]
-pub struct Vitals {
-    /// The metrics.
-    pub metrics: Metrics,
-    /// Whether the API server has answered.
-    pub ready: AtomicBool,
+pub(crate) struct Vitals {
+    pub(crate) metrics: Metrics,
+    /// True once the API server has answered.
+    pub(crate) ready: AtomicBool,
 }
 
 /// Serves for as long as it is polled.
-pub async fn serve(address: SocketAddr, vitals: Arc<Vitals>) -> std::io::Result<Infallible> {
+///
+/// # Errors
+/// The address is taken, or connections cannot be accepted.
+pub(crate) async fn serve(address: SocketAddr, vitals: Arc<Vitals>) -> std::io::Result<Infallible> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;

@@ -1,58 +1,57 @@
-//! How a cluster is, judged from its pods, its plan, and what agents publish.
+//! The health of a cluster, from its pods, its plan, and what agents publish. No client.
 
 use std::collections::BTreeSet;
 
+use muster_api::Reason;
 use muster_api::names::Names;
 use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
 
-use crate::conditions::{DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY};
-use crate::dereference::PodView;
-use crate::sizing::{Plan, Step};
+use crate::apply::Applied;
+use crate::conditions::{
+    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, Summary, VERSION_ADVISORY,
+};
+use crate::dereference::{ObservedCluster, PodView};
+use crate::plan::Plan;
+use crate::plan::birth_record::{self, RecordStep};
+use crate::plan::size::{SizePlan, SizeStep};
 use crate::validate::ValidatedCluster;
 
 #[cfg(test)]
 mod tests;
 
-/// What a judgement is based on.
-#[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
-    /// The cluster.
-    pub cluster: &'a ValidatedCluster,
-    /// What sizing decided.
-    pub plan: &'a Plan,
-    /// The pods.
-    pub pods: &'a [PodView],
-    /// What agents have published.
-    pub status: &'a EtcdClusterStatus,
-    /// How many pods wait to be replaced.
-    pub outdated: usize,
-    /// Whether the birth record is missing.
-    pub record_missing: bool,
-    /// What is wrong with the birth record, if agents cannot read it.
-    pub record_damage: Option<&'a str>,
+/// The facts that the health of a cluster is judged from.
+#[derive(Debug, Clone)]
+pub(crate) struct HealthInput<'a> {
+    pub(crate) cluster: &'a ValidatedCluster,
+    pub(crate) plan: &'a SizePlan,
+    pub(crate) pods: &'a [PodView],
+    /// The status that agents have published.
+    pub(crate) status: &'a EtcdClusterStatus,
+    /// Number of pods that wait to be replaced.
+    pub(crate) outdated: usize,
+    pub(crate) record_missing: bool,
+    /// The mistake in a birth record that agents cannot read.
+    pub(crate) record_damage: Option<String>,
 }
 
-/// A judgement.
+/// A cluster's summary and conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// A word or two.
-    pub summary: &'static str,
-    /// The conditions.
-    pub findings: Vec<Finding>,
+pub(crate) struct Health {
+    pub(crate) summary: Summary,
+    pub(crate) findings: Vec<Finding>,
 }
 
-/// Judges a cluster.
-pub fn judge(evidence: &Evidence<'_>) -> Verdict {
-    if let Some(message) = evidence.cluster_lost() {
-        return lost(evidence, &message);
+pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
+    if let Some(message) = input.cluster_lost() {
+        return lost(input, &message);
     }
-    let quorum = evidence.quorum();
-    let progress = evidence.progress();
-    let trouble = evidence.trouble(quorum, progress.is_some());
-    let unready = evidence.unready();
-    let asleep = evidence.plan.size == 0;
+    let quorum = input.quorum();
+    let progress = input.progress();
+    let trouble = input.trouble(quorum, progress.is_some());
+    let unready = input.unready();
+    let asleep = input.plan.size == 0;
 
-    let all_ready = match evidence.plan.size {
+    let all_ready = match input.plan.size {
         1 => "The one member votes and is ready.".to_owned(),
         size => format!("All {size} members vote and are ready."),
     };
@@ -60,55 +59,55 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
         Finding::new(
             READY,
             false,
-            "Hibernated",
+            Reason::Hibernated,
             "The cluster has no pods, and all its data is kept.",
         )
     } else if quorum == Quorum::Lost {
-        Finding::new(READY, false, "QuorumLost", evidence.lost_quorum())
+        Finding::new(READY, false, Reason::QuorumLost, input.lost_quorum())
     } else if let Some(progress) = &progress {
         Finding::new(READY, false, progress.reason, progress.message.clone())
     } else if let Some(trouble) = &trouble {
         Finding::new(READY, false, trouble.reason, trouble.message.clone())
     } else {
-        Finding::new(READY, true, "MembersReady", all_ready)
+        Finding::new(READY, true, Reason::MembersReady, all_ready)
     };
     let lost = match quorum {
-        Quorum::Ok => Finding::new(QUORUM_LOST, false, "QuorumPresent", "The cluster serves."),
-        Quorum::Lost => Finding::new(QUORUM_LOST, true, "QuorumLost", evidence.lost_quorum()),
+        Quorum::Ok => Finding::new(QUORUM_LOST, false, Reason::QuorumPresent, "The cluster serves."),
+        Quorum::Lost => Finding::new(QUORUM_LOST, true, Reason::QuorumLost, input.lost_quorum()),
         Quorum::Unknown => Finding::new(
             QUORUM_LOST,
             None,
-            "Unknown",
+            Reason::Unknown,
             "No member says whether there is a quorum.",
         ),
     };
     let summary = match (&progress, &trouble) {
-        _ if asleep && unready.is_empty() && evidence.pods.is_empty() => "Hibernated",
-        _ if quorum == Quorum::Lost && evidence.plan.step != Step::Rescue => "QuorumLost",
+        _ if asleep && unready.is_empty() && input.pods.is_empty() => Summary::Hibernated,
+        _ if quorum == Quorum::Lost && input.plan.step != SizeStep::Rescue => Summary::QuorumLost,
         (Some(progress), _) => progress.summary,
-        (None, Some(_)) => "Degraded",
-        (None, None) => "Ready",
+        (None, Some(_)) => Summary::Degraded,
+        (None, None) => Summary::Ready,
     };
 
     let mut findings = vec![
         ready,
         match progress {
             Some(progress) => Finding::new(PROGRESSING, true, progress.reason, progress.message),
-            None => Finding::new(PROGRESSING, false, "Steady", evidence.plan.why.clone()),
+            None => Finding::new(PROGRESSING, false, Reason::Steady, input.plan.why.clone()),
         },
         match trouble {
             Some(trouble) => Finding::new(DEGRADED, true, trouble.reason, trouble.message),
-            None => Finding::new(DEGRADED, false, "AsExpected", "Nothing is out of order."),
+            None => Finding::new(DEGRADED, false, Reason::AsExpected, "Nothing is out of order."),
         },
         lost,
     ];
-    findings.extend(evidence.warnings());
-    Verdict { summary, findings }
+    findings.extend(input.warnings());
+    Health { summary, findings }
 }
 
 /// Every volume is gone: nothing happens until a person decides.
-fn lost(evidence: &Evidence<'_>, message: &str) -> Verdict {
-    let finding = |kind, holds| Finding::new(kind, holds, "ClusterLost", message);
+fn lost(input: &HealthInput<'_>, message: &str) -> Health {
+    let finding = |kind, holds| Finding::new(kind, holds, Reason::ClusterLost, message);
     let mut findings = vec![
         finding(READY, false),
         finding(PROGRESSING, false),
@@ -116,25 +115,43 @@ fn lost(evidence: &Evidence<'_>, message: &str) -> Verdict {
         finding(QUORUM_LOST, true),
         finding(STALLED, true),
     ];
-    findings.extend(evidence.warnings());
-    Verdict {
-        summary: "Lost",
+    findings.extend(input.warnings());
+    Health {
+        summary: Summary::Lost,
         findings,
     }
 }
 
 struct Progress {
-    summary: &'static str,
-    reason: &'static str,
+    summary: Summary,
+    reason: Reason,
     message: String,
 }
 
 struct Trouble {
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
-impl Evidence<'_> {
+impl<'a> HealthInput<'a> {
+    pub(crate) fn new(
+        cluster: &'a ValidatedCluster,
+        observed: &'a ObservedCluster,
+        published: &'a EtcdClusterStatus,
+        plan: &'a Plan,
+        applied: &Applied,
+    ) -> Self {
+        Self {
+            cluster,
+            plan: &plan.size,
+            pods: &observed.pods,
+            status: published,
+            outdated: plan.rollout.outdated(applied.set()),
+            record_missing: plan.record == RecordStep::Missing,
+            record_damage: observed.record.as_ref().and_then(birth_record::damage),
+        }
+    }
+
     fn names(&self) -> &Names {
         &self.cluster.names
     }
@@ -163,10 +180,13 @@ impl Evidence<'_> {
         })
     }
 
-    /// What a seat says that found every volume empty. It does not count while a member runs
-    /// anywhere, or while the number of pods changes: it may be about to change its mind.
+    /// The sentence of a seat that found every volume empty. It does not count while a member runs
+    /// anywhere, or while the number of pods changes: the seat may be about to change its mind.
     fn cluster_lost(&self) -> Option<String> {
-        let settled = matches!(self.plan.step, Step::Keep | Step::AwaitReady | Step::AwaitMembers);
+        let settled = matches!(
+            self.plan.step,
+            SizeStep::Keep | SizeStep::AwaitReady | SizeStep::AwaitMembers
+        );
         let seat = self.alive().find(|seat| seat.phase == SeatPhase::Lost)?;
         // Without the seat's name: whichever of them says it, it is the same.
         let nobody_runs = self.alive().all(|seat| seat.quorum == Quorum::Unknown);
@@ -175,14 +195,16 @@ impl Evidence<'_> {
 
     fn progress(&self) -> Option<Progress> {
         let (summary, reason) = match self.plan.step {
-            Step::Create => ("Creating", "Creating"),
-            Step::Grow => ("Growing", "Growing"),
-            Step::AnnounceShrink | Step::AwaitMembers | Step::Lower => ("Shrinking", "Shrinking"),
-            Step::AwaitReady => ("ShrinkWaiting", "ShrinkWaiting"),
-            Step::Hibernate => ("Hibernating", "Hibernating"),
-            Step::Wake => ("Waking", "Waking"),
-            Step::Rescue => ("Rescuing", "Rescuing"),
-            Step::Keep => return self.settling(),
+            SizeStep::Create => (Summary::Creating, Reason::Creating),
+            SizeStep::Grow => (Summary::Growing, Reason::Growing),
+            SizeStep::AnnounceShrink | SizeStep::AwaitMembers | SizeStep::Lower => {
+                (Summary::Shrinking, Reason::Shrinking)
+            }
+            SizeStep::AwaitReady => (Summary::ShrinkWaiting, Reason::ShrinkWaiting),
+            SizeStep::Hibernate => (Summary::Hibernating, Reason::Hibernating),
+            SizeStep::Wake => (Summary::Waking, Reason::Waking),
+            SizeStep::Rescue => (Summary::Rescuing, Reason::Rescuing),
+            SizeStep::Keep => return self.settling(),
         };
         Some(Progress {
             summary,
@@ -195,15 +217,15 @@ impl Evidence<'_> {
     fn settling(&self) -> Option<Progress> {
         if self.plan.size == 0 {
             return (!self.pods.is_empty()).then(|| Progress {
-                summary: "Hibernating",
-                reason: "Hibernating",
+                summary: Summary::Hibernating,
+                reason: Reason::Hibernating,
                 message: "The pods end; no member leaves.".into(),
             });
         }
         if self.status.cluster_id.is_none() {
             return Some(Progress {
-                summary: "Creating",
-                reason: "Creating",
+                summary: Summary::Creating,
+                reason: Reason::Creating,
                 message: self.waiting_seats(),
             });
         }
@@ -213,8 +235,8 @@ impl Evidence<'_> {
                 .seat_sentence(seat)
                 .unwrap_or_else(|| format!("{} is about to join.", self.names().pod(seat)));
             return Some(Progress {
-                summary: "Joining",
-                reason: "Joining",
+                summary: Summary::Joining,
+                reason: Reason::Joining,
                 message,
             });
         }
@@ -225,14 +247,14 @@ impl Evidence<'_> {
                 self.plan.size
             );
             return Some(Progress {
-                summary: "Leaving",
-                reason: "Leaving",
+                summary: Summary::Leaving,
+                reason: Reason::Leaving,
                 message,
             });
         }
         (self.outdated > 0).then(|| Progress {
-            summary: "Updating",
-            reason: "Updating",
+            summary: Summary::Updating,
+            reason: Reason::Updating,
             message: format!(
                 "{} of {} pods wait to be replaced, one at a time.",
                 self.outdated, self.plan.size
@@ -247,35 +269,35 @@ impl Evidence<'_> {
                 self.names().birth_record()
             );
             return Some(Trouble {
-                reason: "BirthRecordMissing",
+                reason: Reason::BirthRecordMissing,
                 message,
             });
         }
-        if let Some(damage) = self.record_damage {
+        if let Some(damage) = &self.record_damage {
             let message = format!(
                 "ConfigMap {} cannot be read, so no member can join until it is corrected: {damage}.",
                 self.names().birth_record()
             );
             return Some(Trouble {
-                reason: "BirthRecordDamaged",
+                reason: Reason::BirthRecordDamaged,
                 message,
             });
         }
         let refused = self.status.seats.iter().find(|seat| seat.phase == SeatPhase::Refused);
         if let Some(seat) = refused {
             return Some(Trouble {
-                reason: "SeatRefused",
+                reason: Reason::SeatRefused,
                 message: sentence(seat),
             });
         }
         if quorum == Quorum::Lost {
             return Some(Trouble {
-                reason: "QuorumLost",
+                reason: Reason::QuorumLost,
                 message: self.lost_quorum(),
             });
         }
         (!progressing && !self.unready().is_empty()).then(|| Trouble {
-            reason: "MembersNotReady",
+            reason: Reason::MembersNotReady,
             message: self.waiting_seats(),
         })
     }
@@ -284,13 +306,13 @@ impl Evidence<'_> {
         let size = self.plan.size;
         let even = (size >= 2 && size.is_multiple_of(2)).then(|| {
             let message = format!("{size} members tolerate no more failures than {}.", size - 1);
-            Finding::new(EVEN_SIZE, true, "EvenSize", message)
+            Finding::new(EVEN_SIZE, true, Reason::EvenSize, message)
         });
         let advisory = self
             .cluster
             .version
             .advisory()
-            .map(|text| Finding::new(VERSION_ADVISORY, true, "KnownDefects", text));
+            .map(|text| Finding::new(VERSION_ADVISORY, true, Reason::KnownDefects, text));
         even.into_iter().chain(advisory).collect()
     }
 
@@ -309,7 +331,7 @@ impl Evidence<'_> {
         self.status.members.iter().filter(which).filter_map(seat).collect()
     }
 
-    /// What the seats that are not ready say.
+    /// The sentences of the seats that are not ready.
     fn waiting_seats(&self) -> String {
         let unready = self.unready();
         let said: Vec<String> = unready.iter().filter_map(|seat| self.seat_sentence(*seat)).collect();
@@ -324,7 +346,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Who misses the quorum, what the others say, and what a person can do.
+    /// The seats that miss the quorum, the sentences of the others, and the next command for a person.
     fn lost_quorum(&self) -> String {
         let (lost, others): (Vec<&SeatStatus>, Vec<&SeatStatus>) =
             self.alive().partition(|seat| seat.quorum == Quorum::Lost);
@@ -334,7 +356,7 @@ impl Evidence<'_> {
         let first = lost.iter().min_by_key(|seat| seat.phase != SeatPhase::Voter);
         let own: String = first.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
         let said: String = others.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
-        if self.plan.step == Step::Rescue {
+        if self.plan.step == SizeStep::Rescue {
             return format!("{}{said}", self.plan.why);
         }
         let namespace = self.cluster.namespace.iter().map(|name| format!(" --namespace {name}"));
@@ -353,6 +375,11 @@ impl Evidence<'_> {
     }
 }
 
+/// A seat's sentence, with the reason that its agent gives, which may be a word of another release.
 fn sentence(seat: &SeatStatus) -> String {
-    format!("{} ({:?}): {}", seat.name, seat.phase, seat.why)
+    let reason = match seat.reason.as_str() {
+        "" => String::new(),
+        reason => format!(", {reason}"),
+    };
+    format!("{} ({}{reason}): {}", seat.name, seat.phase, seat.why)
 }

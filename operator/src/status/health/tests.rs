@@ -1,3 +1,5 @@
+//! One test for each state of a cluster.
+
 use muster_api::cluster::EtcdClusterSpec;
 use muster_api::id::HexId;
 
@@ -5,7 +7,7 @@ use super::*;
 
 struct Case {
     cluster: ValidatedCluster,
-    plan: Plan,
+    plan: SizePlan,
     pods: Vec<PodView>,
     status: EtcdClusterStatus,
 }
@@ -44,8 +46,8 @@ fn at_rest(n: u32) -> Case {
         seats: seats.collect(),
         ..EtcdClusterStatus::default()
     };
-    let plan = Plan {
-        step: Step::Keep,
+    let plan = SizePlan {
+        step: SizeStep::Keep,
         adopt: None,
         size: n,
         replicas: n,
@@ -61,22 +63,22 @@ fn at_rest(n: u32) -> Case {
 }
 
 impl Case {
-    fn judge(&self) -> Verdict {
-        self.judge_with(0, false)
+    fn assess(&self) -> Health {
+        self.assess_with(0, false)
     }
 
-    fn judge_with(&self, outdated: usize, record_missing: bool) -> Verdict {
-        judge(&self.evidence(outdated, record_missing))
+    fn assess_with(&self, outdated: usize, record_missing: bool) -> Health {
+        assess(&self.input(outdated, record_missing))
     }
 
-    fn evidence(&self, outdated: usize, record_missing: bool) -> Evidence<'_> {
+    fn input(&self, outdated: usize, record_missing: bool) -> HealthInput<'_> {
         let Self {
             cluster,
             plan,
             pods,
             status,
         } = self;
-        Evidence {
+        HealthInput {
             cluster,
             plan,
             pods,
@@ -88,7 +90,7 @@ impl Case {
     }
 }
 
-impl Verdict {
+impl Health {
     fn holds(&self, kind: &str) -> Option<bool> {
         self.finding(kind).and_then(|finding| finding.holds)
     }
@@ -100,11 +102,11 @@ impl Verdict {
 
 #[test]
 fn a_cluster_at_rest_is_ready() {
-    let verdict = at_rest(3).judge();
-    assert_eq!(verdict.summary, "Ready");
-    assert_eq!(verdict.holds(READY), Some(true));
+    let health = at_rest(3).assess();
+    assert_eq!(health.summary.name(), "Ready");
+    assert_eq!(health.holds(READY), Some(true));
     for kind in [PROGRESSING, DEGRADED, QUORUM_LOST] {
-        assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+        assert_eq!(health.holds(kind), Some(false), "{kind}");
     }
 }
 
@@ -112,21 +114,21 @@ fn a_cluster_at_rest_is_ready() {
 fn ready_pods_alone_do_not_make_a_cluster_ready() {
     let mut case = at_rest(3);
     case.status.members[2].role = Role::Learner;
-    let verdict = case.judge();
-    assert_eq!((verdict.summary, verdict.holds(READY)), ("Joining", Some(false)));
+    let health = case.assess();
+    assert_eq!((health.summary.name(), health.holds(READY)), ("Joining", Some(false)));
     case.status.members.truncate(2);
-    assert_eq!(case.judge().summary, "Joining");
+    assert_eq!(case.assess().summary.name(), "Joining");
 }
 
 #[test]
 fn a_member_too_many_keeps_the_cluster_from_being_ready() {
     let mut case = at_rest(3);
-    case.plan = Plan {
+    case.plan = SizePlan {
         size: 2,
         replicas: 2,
         ..case.plan
     };
-    assert_eq!(case.judge().summary, "Leaving");
+    assert_eq!(case.assess().summary.name(), "Leaving");
 }
 
 #[test]
@@ -134,25 +136,39 @@ fn one_member_down_is_degraded_and_says_which() {
     let mut case = at_rest(3);
     case.pods[1].ready = false;
     case.status.seats[1].why = "It starts.".into();
-    let verdict = case.judge();
+    let health = case.assess();
     assert_eq!(
-        (verdict.summary, verdict.holds(DEGRADED), verdict.holds(READY)),
+        (health.summary.name(), health.holds(DEGRADED), health.holds(READY)),
         ("Degraded", Some(true), Some(false))
     );
-    assert_eq!(verdict.finding(DEGRADED).unwrap().message, "db-1 (Voter): It starts.");
+    assert_eq!(health.finding(DEGRADED).unwrap().message, "db-1 (Voter): It starts.");
+}
+
+#[test]
+fn the_reason_of_a_seat_comes_through_even_one_of_another_release() {
+    let mut case = at_rest(3);
+    case.pods[1].ready = false;
+    case.status.seats[1].why = "It starts.".into();
+    for reason in ["EtcdStarting", "OfAnotherRelease"] {
+        case.status.seats[1].reason = reason.into();
+        let health = case.assess();
+        let degraded = health.finding(DEGRADED).unwrap();
+        assert_eq!(degraded.reason.name(), "MembersNotReady");
+        assert_eq!(degraded.message, format!("db-1 (Voter, {reason}): It starts."));
+    }
 }
 
 #[test]
 fn quorum_is_lost_only_if_nobody_sees_one() {
     let mut case = at_rest(3);
     case.status.seats[0].quorum = Quorum::Lost;
-    assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+    assert_eq!(case.assess().holds(QUORUM_LOST), Some(false));
     for seat in &mut case.status.seats {
         seat.quorum = Quorum::Lost;
     }
-    let verdict = case.judge();
+    let health = case.assess();
     assert_eq!(
-        (verdict.summary, verdict.holds(QUORUM_LOST)),
+        (health.summary.name(), health.holds(QUORUM_LOST)),
         ("QuorumLost", Some(true))
     );
 }
@@ -168,7 +184,7 @@ fn a_lost_quorum_comes_with_the_next_command() {
         case.status.seats[seat].phase = SeatPhase::Waiting;
         case.status.seats[seat].why = "its volume is empty".into();
     }
-    let message = |case: &Case| case.judge().finding(QUORUM_LOST).unwrap().message.clone();
+    let message = |case: &Case| case.assess().finding(QUORUM_LOST).unwrap().message.clone();
     assert_eq!(
         message(&case),
         "1 of 3 voters answer without a quorum: db-0. It is back as soon as enough of the others are: \
@@ -176,7 +192,7 @@ fn a_lost_quorum_comes_with_the_next_command() {
          db-0 (Voter): save its data so and so. \
          db-1 (Waiting): its volume is empty. db-2 (Waiting): its volume is empty."
     );
-    case.plan.step = Step::Rescue;
+    case.plan.step = SizeStep::Rescue;
     case.plan.why = "Replicas are raised.".into();
     assert!(
         message(&case).starts_with("Replicas are raised. db-1"),
@@ -191,9 +207,9 @@ fn what_a_seat_said_before_its_pod_went_does_not_count() {
     case.status.seats[1].quorum = Quorum::Lost;
     case.status.seats[2].quorum = Quorum::Lost;
     case.pods.remove(0);
-    assert_eq!(case.judge().holds(QUORUM_LOST), Some(true));
+    assert_eq!(case.assess().holds(QUORUM_LOST), Some(true));
     case.pods.clear();
-    assert_eq!(case.judge().holds(QUORUM_LOST), None);
+    assert_eq!(case.assess().holds(QUORUM_LOST), None);
 }
 
 #[test]
@@ -202,21 +218,24 @@ fn what_a_seat_saw_before_its_pod_started_again_does_not_count() {
     for pod in &mut case.pods {
         pod.ready = false;
     }
-    assert_eq!(case.judge().holds(QUORUM_LOST), None);
+    assert_eq!(case.assess().holds(QUORUM_LOST), None);
     case.pods[1].ready = true;
-    assert_eq!(case.judge().holds(QUORUM_LOST), Some(false));
+    assert_eq!(case.assess().holds(QUORUM_LOST), Some(false));
 }
 
 #[test]
 fn a_damaged_record_is_a_degradation_that_says_what_is_wrong() {
     let case = at_rest(3);
-    let evidence = Evidence {
-        record_damage: Some("abandoned cannot be read"),
-        ..case.evidence(0, false)
+    let input = HealthInput {
+        record_damage: Some("abandoned cannot be read".into()),
+        ..case.input(0, false)
     };
-    let verdict = judge(&evidence);
-    let degraded = verdict.finding(DEGRADED).unwrap();
-    assert_eq!((degraded.holds, degraded.reason), (Some(true), "BirthRecordDamaged"));
+    let health = assess(&input);
+    let degraded = health.finding(DEGRADED).unwrap();
+    assert_eq!(
+        (degraded.holds, degraded.reason.name()),
+        (Some(true), "BirthRecordDamaged")
+    );
     assert!(degraded.message.contains("abandoned cannot be read"));
 }
 
@@ -225,9 +244,9 @@ fn a_cluster_without_an_id_is_being_created() {
     let mut case = at_rest(3);
     case.status = EtcdClusterStatus::default();
     case.pods.clear();
-    let verdict = case.judge();
+    let health = case.assess();
     assert_eq!(
-        (verdict.summary, verdict.holds(PROGRESSING), verdict.holds(DEGRADED)),
+        (health.summary.name(), health.holds(PROGRESSING), health.holds(DEGRADED)),
         ("Creating", Some(true), Some(false))
     );
 }
@@ -236,10 +255,10 @@ fn a_cluster_without_an_id_is_being_created() {
 fn hibernation_is_neither_ready_nor_degraded() {
     let mut case = at_rest(0);
     case.status.cluster_id = Some(HexId(7));
-    let verdict = case.judge();
-    assert_eq!(verdict.summary, "Hibernated");
+    let health = case.assess();
+    assert_eq!(health.summary.name(), "Hibernated");
     assert_eq!(
-        (verdict.holds(READY), verdict.holds(DEGRADED)),
+        (health.holds(READY), health.holds(DEGRADED)),
         (Some(false), Some(false))
     );
 }
@@ -247,26 +266,26 @@ fn hibernation_is_neither_ready_nor_degraded() {
 #[test]
 fn a_step_is_shown_with_its_reason() {
     let mut case = at_rest(5);
-    case.plan = Plan {
-        step: Step::AwaitMembers,
+    case.plan = SizePlan {
+        step: SizeStep::AwaitMembers,
         size: 3,
         why: "Two leave.".into(),
         ..case.plan
     };
-    let verdict = case.judge();
-    assert_eq!((verdict.summary, verdict.holds(READY)), ("Shrinking", Some(false)));
-    assert_eq!(verdict.finding(PROGRESSING).unwrap().message, "Two leave.");
+    let health = case.assess();
+    assert_eq!((health.summary.name(), health.holds(READY)), ("Shrinking", Some(false)));
+    assert_eq!(health.finding(PROGRESSING).unwrap().message, "Two leave.");
 }
 
 #[test]
 fn a_refused_seat_and_a_missing_record_are_degradations() {
     let mut case = at_rest(3);
     assert_eq!(
-        case.judge_with(0, true).finding(DEGRADED).unwrap().reason,
+        case.assess_with(0, true).finding(DEGRADED).unwrap().reason.name(),
         "BirthRecordMissing"
     );
     case.status.seats[2].phase = SeatPhase::Refused;
-    assert_eq!(case.judge().finding(DEGRADED).unwrap().reason, "SeatRefused");
+    assert_eq!(case.assess().finding(DEGRADED).unwrap().reason.name(), "SeatRefused");
 }
 
 /// A cluster of which every seat found an empty volume.
@@ -283,15 +302,19 @@ fn all_gone() -> Case {
 
 #[test]
 fn a_cluster_whose_every_volume_is_gone_is_lost_until_a_person_decides() {
-    let verdict = all_gone().judge();
-    assert_eq!(verdict.summary, "Lost");
+    let health = all_gone().assess();
+    assert_eq!(health.summary.name(), "Lost");
     for kind in [DEGRADED, QUORUM_LOST, STALLED] {
-        let finding = verdict.finding(kind).unwrap();
-        assert_eq!((finding.holds, finding.reason), (Some(true), "ClusterLost"), "{kind}");
+        let finding = health.finding(kind).unwrap();
+        assert_eq!(
+            (finding.holds, finding.reason.name()),
+            (Some(true), "ClusterLost"),
+            "{kind}"
+        );
         assert!(finding.message.contains("kubectl patch"), "{}", finding.message);
     }
     for kind in [READY, PROGRESSING] {
-        assert_eq!(verdict.holds(kind), Some(false), "{kind}");
+        assert_eq!(health.holds(kind), Some(false), "{kind}");
     }
 }
 
@@ -301,7 +324,7 @@ fn a_founding_whose_volume_is_gone_is_lost_and_not_being_created() {
     let mut case = all_gone();
     case.status.cluster_id = None;
     case.status.members.clear();
-    assert_eq!(case.judge().summary, "Lost");
+    assert_eq!(case.assess().summary.name(), "Lost");
 }
 
 #[test]
@@ -309,34 +332,37 @@ fn a_cluster_is_not_lost_while_a_member_runs_or_pods_are_added() {
     for quorum in [Quorum::Ok, Quorum::Lost] {
         let mut case = all_gone();
         case.status.seats[1].quorum = quorum;
-        assert_ne!(case.judge().summary, "Lost", "{quorum:?}");
+        assert_ne!(case.assess().summary.name(), "Lost", "{quorum:?}");
     }
     let mut case = all_gone();
-    case.plan.step = Step::Grow;
-    assert_eq!(case.judge().summary, "Growing");
-    assert_eq!(case.judge().finding(STALLED), None);
+    case.plan.step = SizeStep::Grow;
+    assert_eq!(case.assess().summary.name(), "Growing");
+    assert_eq!(case.assess().finding(STALLED), None);
 }
 
 #[test]
 fn what_a_seat_said_of_the_loss_before_its_pod_went_does_not_count() {
     let mut case = all_gone();
     case.pods.clear();
-    assert_ne!(case.judge().summary, "Lost");
+    assert_ne!(case.assess().summary.name(), "Lost");
 }
 
 #[test]
 fn pods_that_wait_to_be_replaced_are_progress() {
-    let verdict = at_rest(3).judge_with(2, false);
-    assert_eq!((verdict.summary, verdict.holds(DEGRADED)), ("Updating", Some(false)));
+    let health = at_rest(3).assess_with(2, false);
+    assert_eq!(
+        (health.summary.name(), health.holds(DEGRADED)),
+        ("Updating", Some(false))
+    );
 }
 
 #[test]
 fn even_sizes_and_defective_versions_are_warned_about() {
-    assert_eq!(at_rest(3).judge().finding(EVEN_SIZE), None);
-    assert_eq!(at_rest(1).judge().finding(EVEN_SIZE), None);
-    assert_eq!(at_rest(4).judge().holds(EVEN_SIZE), Some(true));
+    assert_eq!(at_rest(3).assess().finding(EVEN_SIZE), None);
+    assert_eq!(at_rest(1).assess().finding(EVEN_SIZE), None);
+    assert_eq!(at_rest(4).assess().holds(EVEN_SIZE), Some(true));
     let mut old = at_rest(3);
-    assert_eq!(old.judge().finding(VERSION_ADVISORY), None);
+    assert_eq!(old.assess().finding(VERSION_ADVISORY), None);
     old.cluster.version = "3.5.21".parse().unwrap();
-    assert_eq!(old.judge().holds(VERSION_ADVISORY), Some(true));
+    assert_eq!(old.assess().holds(VERSION_ADVISORY), Some(true));
 }

@@ -1,51 +1,64 @@
-//! What the operator does about the birth record: it makes one before there
-//! is a StatefulSet, and never takes back what agents wrote into it.
+//! The operator's part in the birth record: it makes one before there
+//! is a StatefulSet, and never takes back what agents wrote into it. No client.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use muster_api::birth::{BirthRecord, key};
 use muster_api::id::HexId;
+use muster_api::status::EtcdClusterStatus;
 
-use crate::foreign::{self, Blocked};
+use crate::dereference::ObservedCluster;
+use crate::ownership::{self, Blocked};
 use crate::validate::ValidatedCluster;
 
-/// What to do about the birth record.
+/// The step that the birth record needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordStep {
-    /// It is there, and right.
+pub(crate) enum RecordStep {
     Keep,
-    /// Make one.
     Create(BirthRecord),
-    /// It outlived an earlier EtcdCluster of this name and is ours now, or the
-    /// retention has changed, and with it whether it ends with the EtcdCluster.
+    /// The record outlived an earlier EtcdCluster of this name and is this one's now, or the
+    /// retention has changed, and with it whether the record ends with the EtcdCluster.
     Claim,
-    /// It is gone, and nothing says what was in it. Only agents know.
+    /// The record is gone, and nothing says what was in it. Only agents know.
     Missing,
 }
 
-/// What is known when the record is decided about.
+/// The facts that the step of the record depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Circumstances<'a> {
+pub(crate) struct RecordInput<'a> {
     /// The record, if there is one.
-    pub record: Option<&'a ConfigMap>,
-    /// Whether the StatefulSet exists.
-    pub set_exists: bool,
+    pub(crate) record: Option<&'a ConfigMap>,
+    pub(crate) set_exists: bool,
     /// The cluster's ID, if agents have published one.
-    pub cluster_id: Option<HexId>,
-    /// Whether pods or volume claims of the cluster's name exist.
-    pub leftovers: bool,
+    pub(crate) cluster_id: Option<HexId>,
+    /// True if pods or volume claims of the cluster's name exist.
+    pub(crate) older_data: bool,
 }
 
-/// Decides about the birth record.
-pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<RecordStep, Blocked> {
+impl<'a> RecordInput<'a> {
+    pub(crate) fn new(observed: &'a ObservedCluster, published: &EtcdClusterStatus) -> Self {
+        Self {
+            record: observed.record.as_ref(),
+            set_exists: observed.set.is_some(),
+            cluster_id: published.cluster_id,
+            older_data: !observed.pods.is_empty() || !observed.claims.is_empty(),
+        }
+    }
+}
+
+/// Plans the step of the birth record.
+///
+/// # Errors
+/// The ConfigMap of its name is not the cluster's, or is being deleted.
+pub(crate) fn plan(cluster: &ValidatedCluster, input: RecordInput<'_>) -> Result<RecordStep, Blocked> {
     let owner = cluster.owner_uid();
-    let Some(record) = known.record else {
-        return Ok(match known.cluster_id {
+    let Some(record) = input.record else {
+        return Ok(match input.cluster_id {
             Some(id) => RecordStep::Create(BirthRecord::formed(owner, id)),
             // An unclaimed record beside pods that may have claimed one
             // already could found a second cluster.
-            None if known.set_exists => RecordStep::Missing,
-            None => RecordStep::Create(BirthRecord::unclaimed(owner, !known.leftovers)),
+            None if input.set_exists => RecordStep::Missing,
+            None => RecordStep::Create(BirthRecord::unclaimed(owner, !input.older_data)),
         });
     };
     let name = record.name_any();
@@ -69,7 +82,7 @@ pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<Re
         });
     }
     if !record.owner_references().is_empty() {
-        foreign::check("ConfigMap", &record.metadata, owner)?;
+        ownership::check("ConfigMap", &record.metadata, owner)?;
     }
     let recorded = record
         .data
@@ -84,14 +97,14 @@ pub fn decide(cluster: &ValidatedCluster, known: Circumstances<'_>) -> Result<Re
     })
 }
 
-/// What is wrong with the record, if agents cannot read it.
-pub fn damage(record: &ConfigMap) -> Option<String> {
+/// The mistake in a record that agents cannot read.
+pub(crate) fn damage(record: &ConfigMap) -> Option<String> {
     let data = record.data.clone().unwrap_or_default();
     BirthRecord::from_data(&data).err().map(|error| error.to_string())
 }
 
-/// Whether the etcd cluster may exist already.
-pub fn may_be_formed(record: Option<&ConfigMap>, cluster_id: Option<HexId>) -> bool {
+/// True if the etcd cluster may exist already.
+pub(crate) fn may_be_formed(record: Option<&ConfigMap>, cluster_id: Option<HexId>) -> bool {
     let unclaimed = |record: &ConfigMap| {
         let data = record.data.clone().unwrap_or_default();
         BirthRecord::from_data(&data).is_ok_and(|record| record.effective().cluster_id().is_none())
@@ -127,25 +140,25 @@ mod tests {
         cluster(uid, Retention::Retain)
     }
 
-    const FRESH: Circumstances<'_> = Circumstances {
+    const FRESH: RecordInput<'_> = RecordInput {
         record: None,
         set_exists: false,
         cluster_id: None,
-        leftovers: false,
+        older_data: false,
     };
 
     #[test]
     fn a_new_cluster_gets_an_unclaimed_record_that_attests_to_no_leftovers() {
-        let step = decide(&retained("1"), FRESH);
+        let step = plan(&retained("1"), FRESH);
         assert_eq!(step, Ok(RecordStep::Create(BirthRecord::unclaimed("1", true))));
     }
 
     #[test]
     fn leftovers_are_not_attested_away() {
-        let step = decide(
+        let step = plan(
             &retained("1"),
-            Circumstances {
-                leftovers: true,
+            RecordInput {
+                older_data: true,
                 ..FRESH
             },
         );
@@ -155,9 +168,9 @@ mod tests {
     #[test]
     fn the_lost_record_of_a_known_cluster_is_written_again_as_formed() {
         for set_exists in [true, false] {
-            let step = decide(
+            let step = plan(
                 &retained("1"),
-                Circumstances {
+                RecordInput {
                     cluster_id: Some(HexId(7)),
                     set_exists,
                     ..FRESH
@@ -169,9 +182,9 @@ mod tests {
 
     #[test]
     fn a_lost_record_beside_a_stateful_set_is_never_written_as_unclaimed() {
-        let step = decide(
+        let step = plan(
             &retained("1"),
-            Circumstances {
+            RecordInput {
                 set_exists: true,
                 ..FRESH
             },
@@ -184,9 +197,9 @@ mod tests {
         for retention in [Retention::Retain, Retention::Delete] {
             let cluster = cluster("1", retention);
             let record = birth_record::build(&cluster, &BirthRecord::unclaimed("1", true));
-            let step = decide(
+            let step = plan(
                 &cluster,
-                Circumstances {
+                RecordInput {
                     record: Some(&record),
                     ..FRESH
                 },
@@ -198,9 +211,9 @@ mod tests {
     #[test]
     fn a_record_that_outlived_its_cluster_is_inherited() {
         let record = birth_record::build(&retained("0"), &BirthRecord::formed("0", HexId(7)));
-        let step = decide(
+        let step = plan(
             &retained("1"),
-            Circumstances {
+            RecordInput {
                 record: Some(&record),
                 ..FRESH
             },
@@ -215,9 +228,9 @@ mod tests {
             (Retention::Delete, Retention::Retain),
         ] {
             let record = birth_record::build(&cluster("1", before), &BirthRecord::formed("1", HexId(7)));
-            let step = decide(
+            let step = plan(
                 &cluster("1", after),
-                Circumstances {
+                RecordInput {
                     record: Some(&record),
                     ..FRESH
                 },
@@ -229,9 +242,9 @@ mod tests {
     #[test]
     fn a_record_that_ends_with_its_cluster_is_waited_for() {
         let record = birth_record::build(&cluster("0", Retention::Delete), &BirthRecord::formed("0", HexId(7)));
-        let step = decide(
+        let step = plan(
             &cluster("1", Retention::Delete),
-            Circumstances {
+            RecordInput {
                 record: Some(&record),
                 ..FRESH
             },
@@ -243,9 +256,9 @@ mod tests {
     fn a_config_map_that_is_no_record_is_foreign() {
         let mut record = birth_record::build(&retained("1"), &BirthRecord::unclaimed("1", true));
         record.metadata.labels = None;
-        let step = decide(
+        let step = plan(
             &retained("1"),
-            Circumstances {
+            RecordInput {
                 record: Some(&record),
                 ..FRESH
             },

@@ -1,4 +1,4 @@
-//! Which pod template stays as it is.
+//! The pod template that stays as it is. No client.
 //!
 //! A new release of the operator must not restart a single pod: a template
 //! that was built from the same pod plan stays, down to the agent's image. And
@@ -7,26 +7,33 @@
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use kube::ResourceExt;
+use muster_api::workload::{self, POD_PLAN, VERSION};
 
-use crate::build::Template;
-use crate::build::stateful_set::{POD_PLAN, VERSION};
-use crate::dereference::Observed;
-use crate::situation;
-use crate::sizing::Plan;
+use super::size::SizePlan;
+use crate::dereference::ObservedCluster;
 use crate::validate::ValidatedCluster;
 
+/// A pod template, and what it was built from.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub(crate) pod: PodTemplateSpec,
+    /// The fingerprint of the pod plan.
+    pub(crate) fingerprint: String,
+    pub(crate) version: String,
+}
+
 /// The template that stays, if one does.
-pub fn kept(observed: &Observed, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
+pub(crate) fn kept(observed: &ObservedCluster, valid: &ValidatedCluster, plan: &SizePlan) -> Option<Template> {
     match &observed.set {
         Some(live) => of_set(live, valid, plan),
         None => of_revision(observed.revision.as_ref()?, valid),
     }
 }
 
-fn of_set(live: &StatefulSet, valid: &ValidatedCluster, plan: &Plan) -> Option<Template> {
+fn of_set(live: &StatefulSet, valid: &ValidatedCluster, plan: &SizePlan) -> Option<Template> {
     let annotation = |key: &str| live.annotations().get(key).cloned();
     let fingerprint = annotation(POD_PLAN)?;
-    let resizes = situation::replicas(live) != plan.replicas || situation::shrink(live) != plan.shrink;
+    let resizes = workload::replicas(live) != plan.replicas || workload::shrink(live) != plan.shrink;
     let same_plan = fingerprint == valid.pods.fingerprint();
     let version = if same_plan {
         valid.version.to_string()
@@ -66,7 +73,7 @@ mod tests {
 
     use super::*;
     use crate::build;
-    use crate::sizing::Step;
+    use crate::plan::size::SizeStep;
 
     fn cluster(version: &str) -> ValidatedCluster {
         let spec = EtcdClusterSpec {
@@ -80,9 +87,9 @@ mod tests {
         }
     }
 
-    fn plan(replicas: u32) -> Plan {
-        Plan {
-            step: Step::Keep,
+    fn plan(replicas: u32) -> SizePlan {
+        SizePlan {
+            step: SizeStep::Keep,
             adopt: None,
             size: replicas,
             replicas,
@@ -92,9 +99,9 @@ mod tests {
     }
 
     /// A cluster of three, as an earlier release made it.
-    fn observed(version: &str) -> Observed {
+    fn observed(version: &str) -> ObservedCluster {
         let valid = cluster(version);
-        Observed {
+        ObservedCluster {
             cluster: EtcdCluster::new("db", EtcdClusterSpec::of_size(3)),
             set: Some(build::stateful_set(
                 &valid,
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_new_cluster_has_no_template_to_keep() {
-        let new = Observed {
+        let new = ObservedCluster {
             set: None,
             ..observed("3.5.21")
         };

@@ -1,7 +1,8 @@
-//! What the operator counts.
+//! The operator's metrics.
 
 use std::time::Duration;
 
+use muster_api::Reason;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -10,9 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The operator's metrics.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     reconciliations: Family<ResultLabel, Counter>,
     duration: Histogram,
@@ -48,16 +48,24 @@ impl Default for Metrics {
         let steps = Family::default();
         let evictions = Counter::default();
         let leading = Gauge::default();
-        registry.register("reconciliations", "Reconciliations by result", reconciliations.clone());
+        registry.register(
+            "reconciliations",
+            "Reconciliations by result: ok, or the category of the error (blocked, conflict, refused, read, write)",
+            reconciliations.clone(),
+        );
         registry.register_with_unit(
             "reconciliation_duration",
-            "Time a reconciliation took",
+            "Duration of reconciliations",
             Unit::Seconds,
             duration.clone(),
         );
-        registry.register("sizing_steps", "Changes of a cluster's size, by step", steps.clone());
+        registry.register(
+            "sizing_steps",
+            "Changes of a cluster's size by step, which is the reason of the Event",
+            steps.clone(),
+        );
         registry.register("evictions", "Pods evicted in order to be replaced", evictions.clone());
-        registry.register("leading", "Whether this operator holds the Lease", leading.clone());
+        registry.register("leading", "1 if this operator holds the Lease, else 0", leading.clone());
         Self {
             registry,
             reconciliations,
@@ -70,31 +78,31 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A reconciliation has ended.
-    pub fn reconciled(&self, result: &'static str, took: Duration) {
+    /// Counts a reconciliation. `result` is `ok` or a category of errors.
+    pub(crate) fn reconciled(&self, result: &'static str, took: Duration) {
         self.reconciliations
             .get_or_create(&ResultLabel { result: Label(result) })
             .inc();
         self.duration.observe(took.as_secs_f64());
     }
 
-    /// A cluster's size was changed.
-    pub fn sized(&self, step: &'static str) {
-        self.steps.get_or_create(&StepLabel { step: Label(step) }).inc();
+    /// Counts a change of a cluster's size.
+    pub(crate) fn sized(&self, step: Reason) {
+        let step = Label(step.name());
+        self.steps.get_or_create(&StepLabel { step }).inc();
     }
 
-    /// A pod was evicted.
-    pub fn evicted(&self) {
+    pub(crate) fn evicted(&self) {
         self.evictions.inc();
     }
 
-    /// The Lease was taken or lost.
-    pub fn lead(&self, leading: bool) {
+    /// Notes that the Lease was taken or lost.
+    pub(crate) fn lead(&self, leading: bool) {
         self.leading.set(leading.into());
     }
 
-    /// All of it, as text.
-    pub fn text(&self) -> String {
+    /// The metrics in the text format of Prometheus.
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -110,7 +118,7 @@ mod tests {
     fn every_metric_carries_the_prefix() {
         let metrics = Metrics::default();
         metrics.reconciled("ok", Duration::from_millis(7));
-        metrics.sized("Growing");
+        metrics.sized(Reason::Growing);
         metrics.lead(true);
         let text = metrics.text();
         for line in [

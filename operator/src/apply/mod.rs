@@ -1,4 +1,4 @@
-//! Writes what was built.
+//! Writes what was built. Client required.
 //!
 //! [`Prepared`] becomes [`Applied`] only by being applied, and a status of a
 //! healthy reconciliation can only be rendered from what was applied.
@@ -9,7 +9,7 @@ use futures::TryFutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::birth::key;
 use muster_api::cluster::EtcdCluster;
@@ -19,81 +19,52 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::build::Surroundings;
-use crate::error::Error;
-use crate::foreign;
+use crate::build::Dependents;
+use crate::build::prepared::{Prepared, RecordWrite, SetWrite};
+use crate::error::ReconcileError;
+use crate::ownership;
 
-/// What a reconciliation wants to be there.
-#[derive(Debug)]
-pub struct Prepared {
-    /// What surrounds the StatefulSet; none if it is known to be there.
-    pub surroundings: Option<Surroundings>,
-    /// What to do about the birth record.
-    pub record: RecordWrite,
-    /// The StatefulSet to write.
-    pub set: SetWrite,
-}
+mod cleanup;
+mod evict;
+#[cfg(test)]
+mod tests;
 
-/// What to do about the birth record.
+/// The objects as they are now.
 #[derive(Debug)]
-pub enum RecordWrite {
-    /// Nothing.
-    None,
-    /// Create it, unless somebody else just did.
-    Create(ConfigMap),
-    /// Make it this EtcdCluster's, if it has not changed since.
-    Claim {
-        /// The version that was read.
-        version: Option<String>,
-        /// Whom it is to belong to.
-        wanted: ConfigMap,
-    },
-}
-
-/// What to do about the StatefulSet.
-#[derive(Debug)]
-pub enum SetWrite {
-    /// It is as it should be.
-    Keep(Box<StatefulSet>),
-    /// Apply it, if it has not changed since it was read.
-    Apply(Box<StatefulSet>),
-}
-
-/// What is there now.
-#[derive(Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     set: StatefulSet,
     written: bool,
 }
 
 impl Applied {
     /// The StatefulSet as the API server has it.
-    pub fn set(&self) -> &StatefulSet {
+    pub(crate) fn set(&self) -> &StatefulSet {
         &self.set
     }
 
-    /// Whether the StatefulSet was written.
-    pub fn written(&self) -> bool {
+    /// True if the StatefulSet was written.
+    pub(crate) fn written(&self) -> bool {
         self.written
     }
 }
 
-/// Where objects are written, and on whose behalf.
+/// The place where objects are written, and the EtcdCluster on whose behalf.
 #[derive(Clone)]
-pub struct Target<'a> {
-    /// The API server.
-    pub client: &'a Client,
-    /// The namespace.
-    pub namespace: &'a str,
+pub(crate) struct Target<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) namespace: &'a str,
     /// The UID of the EtcdCluster.
-    pub owner_uid: &'a str,
+    pub(crate) owner_uid: &'a str,
 }
 
 impl Target<'_> {
     /// Writes everything, in the order in which pods will need it.
-    pub async fn apply(&self, prepared: Prepared) -> Result<Applied, Error> {
-        if let Some(objects) = &prepared.surroundings {
-            self.surround(objects).await?;
+    ///
+    /// # Errors
+    /// An object of one of the names belongs to somebody else, or a request failed.
+    pub(crate) async fn apply(&self, prepared: Prepared) -> Result<Applied, ReconcileError> {
+        if let Some(objects) = &prepared.dependents {
+            self.apply_dependents(objects).await?;
         }
         self.write_record(prepared.record).await?;
         match prepared.set {
@@ -110,7 +81,7 @@ impl Target<'_> {
 
     /// Applies the StatefulSet, and withdraws a shrink that is not wanted. Applying removes only what the
     /// operator itself has applied, and seats leave whoever announced it.
-    async fn apply_set(&self, wanted: &StatefulSet) -> Result<StatefulSet, Error> {
+    async fn apply_set(&self, wanted: &StatefulSet) -> Result<StatefulSet, ReconcileError> {
         let set = self.server_side_apply(wanted).await?;
         if wanted.annotations().contains_key(SHRINK) || !set.annotations().contains_key(SHRINK) {
             return Ok(set);
@@ -125,12 +96,12 @@ impl Target<'_> {
             ..PatchParams::default()
         };
         sets.patch(&set.name_any(), &parameters, &Patch::Merge(patch))
-            .map_err(Error::writing(what))
+            .map_err(ReconcileError::writing(what))
             .await
     }
 
     /// Gives the EtcdCluster the size that somebody gave its StatefulSet.
-    pub async fn adopt(&self, cluster: &EtcdCluster, size: u32) -> Result<(), Error> {
+    pub(crate) async fn adopt(&self, cluster: &EtcdCluster, size: u32) -> Result<(), ReconcileError> {
         let patch = json!({
             "metadata": { "resourceVersion": cluster.resource_version() },
             "spec": { "size": size },
@@ -143,12 +114,12 @@ impl Target<'_> {
         };
         clusters
             .patch(&cluster.name_any(), &parameters, &Patch::Merge(patch))
-            .map_err(Error::writing(what))
+            .map_err(ReconcileError::writing(what))
             .await?;
         Ok(())
     }
 
-    async fn write_record(&self, write: RecordWrite) -> Result<(), Error> {
+    async fn write_record(&self, write: RecordWrite) -> Result<(), ReconcileError> {
         let records: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
         match write {
             RecordWrite::None => Ok(()),
@@ -160,7 +131,7 @@ impl Target<'_> {
                 let what = format!("create ConfigMap {}", record.name_any());
                 records
                     .create(&parameters, &record)
-                    .map_err(Error::writing(what))
+                    .map_err(ReconcileError::writing(what))
                     .await?;
                 Ok(())
             }
@@ -180,16 +151,16 @@ impl Target<'_> {
                 };
                 records
                     .patch(&record.name_any(), &parameters, &Patch::Merge(patch))
-                    .map_err(Error::writing(what))
+                    .map_err(ReconcileError::writing(what))
                     .await?;
                 Ok(())
             }
         }
     }
 
-    /// Applies what surrounds the StatefulSet, or nothing if anything of those
-    /// names belongs to somebody else.
-    async fn surround(&self, objects: &Surroundings) -> Result<(), Error> {
+    /// Applies the dependents, or nothing if anything of those names belongs to
+    /// somebody else.
+    async fn apply_dependents(&self, objects: &Dependents) -> Result<(), ReconcileError> {
         futures::try_join!(
             self.check(&objects.account),
             self.check(&objects.role),
@@ -211,7 +182,7 @@ impl Target<'_> {
     }
 
     /// Refuses a name that an object of somebody else has.
-    async fn check<K>(&self, object: &K) -> Result<(), Error>
+    async fn check<K>(&self, object: &K) -> Result<(), ReconcileError>
     where
         K: k8s_openapi::Resource
             + Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -221,13 +192,13 @@ impl Target<'_> {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let existing = api.get_metadata_opt(&object.name_any()).await;
-        match existing.map_err(Error::reading(K::KIND))? {
-            Some(existing) => Ok(foreign::check(K::KIND, &existing.metadata, self.owner_uid)?),
+        match existing.map_err(ReconcileError::reading(K::KIND))? {
+            Some(existing) => Ok(ownership::check(K::KIND, &existing.metadata, self.owner_uid)?),
             None => Ok(()),
         }
     }
 
-    async fn server_side_apply<K>(&self, object: &K) -> Result<K, Error>
+    async fn server_side_apply<K>(&self, object: &K) -> Result<K, ReconcileError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
     {
@@ -239,64 +210,35 @@ impl Target<'_> {
             &PatchParams::apply(OPERATOR_MANAGER).force(),
             &Patch::Apply(object),
         )
-        .map_err(Error::writing(what))
+        .map_err(ReconcileError::writing(what))
         .await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use hyper::{Method, Request, Response};
-    use kube::client::Body;
-    use serde_json::Value;
+/// Server-side apply of one writer's part of an EtcdCluster's status.
+pub(crate) async fn apply_status(
+    client: &Client,
+    cluster: &EtcdCluster,
+    manager: &str,
+    patch: &serde_json::Value,
+) -> kube::Result<EtcdCluster> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let api: Api<EtcdCluster> = Api::namespaced(client.clone(), &namespace);
+    api.patch_status(
+        &cluster.name_any(),
+        &PatchParams::apply(manager).force(),
+        &Patch::Apply(patch),
+    )
+    .await
+}
 
-    use super::*;
-
-    fn set(shrink: Option<&str>) -> Value {
-        json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": { "name": "db", "namespace": "ns", "resourceVersion": "7",
-                "annotations": shrink.map(|shrink| json!({ SHRINK: shrink })) },
-            "spec": { "replicas": 3, "selector": {}, "serviceName": "db-peer", "template": {} },
-        })
-    }
-
-    /// Applies a set to an API server that has this one; returns what was sent after the first request.
-    async fn sent_after_applying(wanted: Value, live: Value) -> Option<Value> {
-        let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let client = Client::new(service, "ns");
-        let target = Target {
-            client: &client,
-            namespace: "ns",
-            owner_uid: "u",
-        };
-        let wanted: StatefulSet = serde_json::from_value(wanted).unwrap();
-        let answering = async {
-            let (_, send) = server.next_request().await.unwrap();
-            send.send_response(Response::new(Body::from(live.to_string().into_bytes())));
-            let (request, send) = server.next_request().await?;
-            assert_eq!(request.method(), Method::PATCH);
-            let body = request.into_body().collect_bytes().await.unwrap();
-            send.send_response(Response::new(Body::from(set(None).to_string().into_bytes())));
-            Some(serde_json::from_slice(&body).unwrap())
-        };
-        tokio::select! {
-            sent = answering => sent,
-            applied = target.apply_set(&wanted) => applied.map(|_| None).unwrap(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_shrink_that_somebody_else_announced_is_withdrawn() {
-        let sent = sent_after_applying(set(None), set(Some("3->1"))).await.unwrap();
-        assert_eq!(sent["metadata"]["annotations"], json!({ SHRINK: null }));
-        assert_eq!(sent["metadata"]["resourceVersion"], "7");
-    }
-
-    #[tokio::test]
-    async fn a_shrink_that_is_wanted_stays() {
-        let shrinking = || set(Some("3->1"));
-        assert_eq!(sent_after_applying(shrinking(), shrinking()).await, None);
-        assert_eq!(sent_after_applying(set(None), set(None)).await, None);
+/// The condition that only the object of that UID is deleted.
+fn exactly(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
     }
 }
