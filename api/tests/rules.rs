@@ -5,7 +5,7 @@ use kube::core::cel::Validator;
 use muster_api::EtcdCluster;
 use serde_json::{Value, json};
 
-/// What the API server would say about a new or a changed object.
+/// The API server's complaints about a new or a changed object.
 fn said(name: &str, spec: Value, before: Option<Value>) -> Vec<String> {
     let schema = serde_json::to_value(EtcdCluster::crd()).expect("a definition is JSON");
     let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"];

@@ -58,10 +58,6 @@ impl SizePlan {
     }
 }
 
-fn announced(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[test]
 fn a_new_cluster_gets_all_its_pods_at_once() {
     let input = SizeInput {
@@ -115,7 +111,7 @@ fn growing_does_not_wait_for_anything() {
 #[test]
 fn a_shrink_is_announced_while_all_pods_stay() {
     let input = SizeInput { size: 3, ..at_rest(5) };
-    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, announced("5->3")));
+    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, Some("5->3".to_owned())));
     assert_eq!(plan(&input).wanted(), 3);
 }
 
@@ -152,9 +148,9 @@ fn pods_stay_until_every_unwanted_member_is_gone() {
     let mut input = SizeInput { size: 3, ..at_rest(5) };
     let announcement = plan(&input);
     write(&mut input, &announcement);
-    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, announced("5->3")));
+    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, Some("5->3".to_owned())));
     input.members.remove(&4);
-    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, announced("5->3")));
+    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, Some("5->3".to_owned())));
     assert!(plan(&input).why.contains("seat 3 must leave"));
     input.members.remove(&3);
     assert_eq!(outcome(&input), (SizeStep::Lower, 3, None));
@@ -176,16 +172,16 @@ fn a_shrink_that_has_begun_goes_on_when_a_seat_that_stays_becomes_unready() {
     let mut input = SizeInput { size: 3, ..at_rest(5) };
     set(&mut input).shrink = Shrink::new(5, 3);
     input.ready.remove(&0);
-    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, announced("5->3")));
+    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 5, Some("5->3".to_owned())));
 }
 
 #[test]
 fn a_deeper_shrink_waits_until_its_own_seats_are_ready() {
     let mut input = SizeInput { size: 1, ..at_rest(5) };
     set(&mut input).shrink = Shrink::new(5, 3);
-    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, announced("5->1")));
+    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, Some("5->1".to_owned())));
     input.ready.remove(&0);
-    assert_eq!(outcome(&input), (SizeStep::AwaitReady, 5, announced("5->3")));
+    assert_eq!(outcome(&input), (SizeStep::AwaitReady, 5, Some("5->3".to_owned())));
 }
 
 #[test]
@@ -193,7 +189,7 @@ fn a_seat_that_is_wanted_again_is_spared_at_once() {
     let mut input = SizeInput { size: 4, ..at_rest(5) };
     set(&mut input).shrink = Shrink::new(5, 3);
     input.ready = [0].into();
-    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, announced("5->4")));
+    assert_eq!(outcome(&input), (SizeStep::AnnounceShrink, 5, Some("5->4".to_owned())));
 }
 
 #[test]
@@ -435,7 +431,7 @@ fn a_rescue_ends_at_the_size_that_was_asked_for() {
     );
     write(&mut input, &announcement);
     input.members = [0, 1, 2].into();
-    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 3, announced("3->1")));
+    assert_eq!(outcome(&input), (SizeStep::AwaitMembers, 3, Some("3->1".to_owned())));
     input.members = [0].into();
     assert_eq!(outcome(&input), (SizeStep::Lower, 1, None));
 }
