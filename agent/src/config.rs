@@ -34,7 +34,7 @@ pub struct Config {
     #[arg(long, env = "MUSTER_VOLUME", default_value = crate::volume::DEFAULT_ROOT)]
     pub volume: std::path::PathBuf,
     /// The socket for the launcher.
-    #[arg(long, env = "MUSTER_SOCKET", default_value = crate::launcher::protocol::SOCKET)]
+    #[arg(long, env = "MUSTER_SOCKET", default_value = crate::socket::protocol::SOCKET)]
     pub socket: std::path::PathBuf,
 }
 

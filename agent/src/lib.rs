@@ -7,24 +7,17 @@
 //!              look ▶ decide ▶ act    └────────┴──────────┘
 //! ```
 //!
-//! [`run`] is the loop; [`observe`] looks, [`muster_membership`] decides, [`act`] acts. The other
-//! modules are the edges: the API server, etcd, the volume, the launcher, HTTP.
+//! One executable plays four roles: [`sidecar`] (and its `install`), [`launcher`], [`hook`]. They share
+//! [`socket`], [`volume`], [`etcd`]. [`muster_membership`] decides.
 
-pub mod act;
-pub mod agent;
-pub mod alone;
+pub mod child;
 pub mod cli;
 pub mod config;
-pub mod corruption;
 pub mod etcd;
-pub mod get;
-pub mod http;
-pub mod install;
+pub mod hook;
+pub mod http_get;
 pub mod kubernetes;
 pub mod launcher;
-pub mod news;
-pub mod observe;
-pub mod report;
-pub mod run;
-pub mod supervise;
+pub mod sidecar;
+pub mod socket;
 pub mod volume;

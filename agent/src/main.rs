@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use muster_agent::cli::{Command, Options, install_logs};
-use muster_agent::launcher::{launch, leave};
-use muster_agent::{alone, install, run, supervise};
+use muster_agent::hook::{leave, without_agent};
+use muster_agent::launcher::launch;
+use muster_agent::sidecar::{install, run, supervise};
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
@@ -31,7 +32,7 @@ async fn play(command: Command) -> anyhow::Result<ExitCode> {
         Command::Launch => return Ok(launch::launch(launch::LaunchConfig::from_env()).await?.into()),
         Command::Leave => {
             let say = |line: &str| eprintln!("{line}");
-            let end = leave::leave(leave::LeaveConfig::default(), say, alone::serve_on).await;
+            let end = leave::leave(leave::LeaveConfig::default(), say, without_agent::serve_on).await;
             tracing::info!(?end, "the hook ends");
         }
         Command::Install { target } => install::install(&target)?,

@@ -1,7 +1,8 @@
 //! Asking etcd: one endpoint at a time, each request with a deadline.
 
-mod late;
-mod questions;
+pub mod corruption;
+mod pending;
+mod requests;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
-pub use questions::Questions;
+pub use requests::Questions;
 pub use stored::{has_no_leader, stored_list};
 
 /// How long an endpoint may take to tell its own member list.

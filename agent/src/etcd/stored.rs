@@ -12,7 +12,7 @@ use muster_membership::{ClusterId, MemberList};
 use serde::Deserialize;
 
 use super::member;
-use crate::get::get;
+use crate::http_get::get;
 
 /// An entry as etcd writes it; what is empty is left out.
 #[derive(Debug, Deserialize)]

@@ -1,11 +1,11 @@
 //! The agent's view of the API server: its StatefulSet, the birth record, the EndpointSlices.
 
-mod birth;
-mod events;
+mod birth_record;
+pub mod events;
+#[cfg(test)]
+mod mock_api;
 mod peers;
 mod publish;
-#[cfg(test)]
-mod stand_in;
 mod workload;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,8 +14,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use muster_api::cluster::EtcdCluster;
 
-pub use birth::BirthStore;
-pub use events::EventWriter;
+pub use birth_record::BirthStore;
+pub use events::writer::EventWriter;
 pub use peers::{Address, Slices};
 pub use publish::{LeaderView, Publisher};
 pub use workload::WorkloadReader;

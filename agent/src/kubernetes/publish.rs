@@ -130,5 +130,4 @@ async fn publish<T: Clone + PartialEq>(
 }
 
 #[cfg(test)]
-#[path = "publish_tests.rs"]
 mod tests;

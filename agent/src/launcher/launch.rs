@@ -25,9 +25,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::child::{self, Ended, Tail};
 use super::link::{Event, keep_connected};
-use super::protocol::{Activity, Exit, FromAgent, LaunchId, Lock, SOCKET, ToAgent};
+use crate::child::{self, Ended, Tail};
+use crate::socket::protocol::{Activity, Exit, FromAgent, LaunchId, Lock, SOCKET, ToAgent};
 use crate::volume::{DEFAULT_ROOT, VolumeLock, wal};
 
 /// Names another etcd than the image's.
@@ -393,5 +393,4 @@ impl Launch {
 }
 
 #[cfg(test)]
-#[path = "launch_tests.rs"]
 mod tests;

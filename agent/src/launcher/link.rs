@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::protocol::{self, FromAgent, Lines, ToAgent};
+use crate::socket::protocol::{self, FromAgent, Lines, ToAgent};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

@@ -246,5 +246,4 @@ fn line(archiving: &Archiving) -> String {
 }
 
 #[cfg(test)]
-#[path = "archive_tests.rs"]
 mod tests;

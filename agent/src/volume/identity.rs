@@ -167,5 +167,4 @@ pub(super) fn write_atomically(dir: &Path, path: &Path, content: &[u8]) -> Resul
 }
 
 #[cfg(test)]
-#[path = "identity_tests.rs"]
 mod tests;

@@ -265,5 +265,4 @@ fn crc32c(previous: u32, bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "wal_tests.rs"]
 mod tests;

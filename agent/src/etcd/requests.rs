@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use muster_api::names::Names;
 use muster_membership::{EtcdStatus, MemberList};
 
-use super::late::{Late, OLDEST};
+use super::pending::{Late, OLDEST};
 use super::{Etcd, Failure, LIST};
 
 /// The questions that are on their way, and the connections that they take.

@@ -4,7 +4,7 @@ use std::path::Path;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::launcher::server::{LauncherState, Phase, Server, listen};
+use crate::socket::server::{LauncherState, Phase, Server, listen};
 
 /// A pod's directories, a launcher in it, and `sh` in the place of etcd.
 struct Pod {

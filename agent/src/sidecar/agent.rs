@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::etcd::{Etcd, Questions};
+use crate::kubernetes::events::log::Chronicle;
 use crate::kubernetes::{Address, BirthStore, EventWriter, Kubernetes, WorkloadReader};
-use crate::launcher::server::{Launcher as LauncherLink, LeaveRequest};
-use crate::news::Chronicle;
+use crate::socket::server::{Launcher as LauncherLink, LeaveRequest};
 use crate::volume::Volume;
 
 /// The agent of one seat.

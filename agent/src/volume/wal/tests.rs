@@ -1,9 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 
-const V35: &[u8] = include_bytes!("fixtures/etcd-3.5.21-first.wal");
-const V35_SECOND: &[u8] = include_bytes!("fixtures/etcd-3.5.21-second.wal");
-const V36: &[u8] = include_bytes!("fixtures/etcd-3.6.16-first.wal");
+const V35: &[u8] = include_bytes!("../fixtures/etcd-3.5.21-first.wal");
+const V35_SECOND: &[u8] = include_bytes!("../fixtures/etcd-3.5.21-second.wal");
+const V36: &[u8] = include_bytes!("../fixtures/etcd-3.6.16-first.wal");
 
 /// What the etcd that wrote the fixture said about itself.
 const SAID_BY_V35: Metadata = Metadata {

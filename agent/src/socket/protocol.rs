@@ -147,13 +147,13 @@ pub enum FromAgent {
 
 /// Reads lines; cancelling `next` loses nothing.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     from: BufReader<OwnedReadHalf>,
     line: Vec<u8>,
 }
 
 impl Lines {
-    pub(super) fn new(from: OwnedReadHalf) -> Self {
+    pub(crate) fn new(from: OwnedReadHalf) -> Self {
         Self {
             from: BufReader::with_capacity(2048, from),
             line: Vec::new(),
@@ -164,7 +164,7 @@ impl Lines {
     ///
     /// A message of an unknown type is skipped: the two sides can be of different versions
     /// while the agent's container restarts with a new image.
-    pub(super) async fn next<M: DeserializeOwned>(&mut self) -> Option<M> {
+    pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Option<M> {
         loop {
             // `read_until` keeps what it has read in `line` when it is cancelled.
             match self.from.read_until(b'\n', &mut self.line).await {
@@ -181,7 +181,7 @@ impl Lines {
 }
 
 /// Writes one message.
-pub(super) async fn send<M: Serialize>(to: &mut OwnedWriteHalf, message: &M) -> std::io::Result<()> {
+pub(crate) async fn send<M: Serialize>(to: &mut OwnedWriteHalf, message: &M) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     to.write_all(&line).await

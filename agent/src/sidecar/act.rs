@@ -3,8 +3,8 @@
 use muster_membership::ids::founding_cluster_id;
 use muster_membership::{Action, ArchiveReason, ClusterId, Decision, Reading, StartPlan};
 
-use crate::agent::{Agent, new_token};
 use crate::etcd::Failure;
+use crate::sidecar::agent::{Agent, new_token};
 use crate::volume::{Archiving, Claim, JoinRecord, Tombstone, Volume};
 
 /// How many archives stay, and below how many per cent of free disk the newest goes too.
@@ -21,7 +21,7 @@ impl Agent {
                 return;
             }
             // A step forgets what it was decided from.
-            let news = crate::news::of_step(action, &self.observed, &decision.why);
+            let news = crate::kubernetes::events::log::of_step(action, &self.observed, &decision.why);
             match self.step(action, &decision.why).await {
                 Ok(()) => {
                     self.setback = None;
@@ -213,7 +213,7 @@ impl Agent {
         let archiving = Archiving {
             reason: "unborn".into(),
             why: "etcd was ended before it had written anything: the founding begins again".into(),
-            at: crate::report::wall_clock(),
+            at: crate::sidecar::observe::peers::wall_clock(),
             member_id: found.map(|m| m.node_id),
             cluster_id: found.map(|m| m.cluster_id),
             random: rand::random(),
@@ -239,7 +239,7 @@ impl Agent {
         let archiving = Archiving {
             reason: reason.to_string(),
             why: why.to_owned(),
-            at: crate::report::wall_clock(),
+            at: crate::sidecar::observe::peers::wall_clock(),
             member_id: wal.map(|w| w.member.0),
             cluster_id: wal.map(|w| w.cluster.0),
             random: rand::random(),

@@ -178,5 +178,4 @@ fn of_removal(member: MemberId, o: &Observed) -> Option<News> {
 }
 
 #[cfg(test)]
-#[path = "news_tests.rs"]
 mod tests;

@@ -1,8 +1,8 @@
 use hyper::Response;
 use kube::client::Body;
 
-use super::super::stand_in::{Server, config, pair};
 use super::*;
+use crate::kubernetes::mock_api::{Server, config, pair};
 
 fn news(reason: &'static str, seat: u32) -> News {
     News {

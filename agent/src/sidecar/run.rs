@@ -13,11 +13,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
-use crate::agent::Agent;
+use super::{http, observe::peers as report};
 use crate::config::Config;
 use crate::kubernetes::{EventWriter, Kubernetes, LeaderView, Publisher, WorkloadReader};
-use crate::launcher::server::{self, LeaveRequest};
-use crate::{http, report};
+use crate::sidecar::agent::Agent;
+use crate::socket::server::{self, LeaveRequest};
 
 /// Runs the agent until the process is ended.
 ///

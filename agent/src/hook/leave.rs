@@ -14,8 +14,8 @@ use muster_membership::limits;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::protocol::{self, FromAgent, Lines, SOCKET, ToAgent};
-use super::server::LEAVE_SIGN_OF_LIFE;
+use crate::socket::protocol::{self, FromAgent, Lines, SOCKET, ToAgent};
+use crate::socket::server::LEAVE_SIGN_OF_LIFE;
 
 /// More than the agent beside the leader, and its deputy after it, wait before they remove a
 /// member that should leave by itself.
@@ -124,5 +124,4 @@ async fn connect(socket: &Path) -> std::io::Result<(Lines, tokio::net::unix::Own
 }
 
 #[cfg(test)]
-#[path = "leave_tests.rs"]
 mod tests;

@@ -214,7 +214,7 @@ fn a_reason_makes_a_plain_file_name() {
 
 #[test]
 fn a_founder_whose_log_was_cut_short_stays_who_it_is() {
-    const LOG: &[u8] = include_bytes!("fixtures/etcd-3.5.21-first.wal");
+    const LOG: &[u8] = include_bytes!("../fixtures/etcd-3.5.21-first.wal");
     let root = tempfile::tempdir().unwrap();
     let mut volume = reopen(root.path());
     volume

@@ -7,10 +7,10 @@ use tower_test::mock::{self, Handle};
 use crate::config::Config;
 
 /// What the requests arrive at.
-pub(super) type Server = Handle<Request<Body>, Response<Body>>;
+pub(crate) type Server = Handle<Request<Body>, Response<Body>>;
 
 /// The settings of the pod `c-0` in the namespace `ns`.
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         cluster: "c".into(),
         pod: "c-0".into(),
@@ -26,7 +26,7 @@ pub(super) fn config() -> Config {
 }
 
 /// A client, and where its requests arrive.
-pub(super) fn pair() -> (kube::Client, Server) {
+pub(crate) fn pair() -> (kube::Client, Server) {
     let (service, server) = mock::pair::<Request<Body>, Response<Body>>();
     (kube::Client::new(service, "ns"), server)
 }

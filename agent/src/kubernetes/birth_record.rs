@@ -185,5 +185,4 @@ fn seen(record: &BirthRecord) -> Birth {
 }
 
 #[cfg(test)]
-#[path = "birth_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::*;
-use crate::launcher::server::listen;
+use crate::socket::server::listen;
 
 fn config(socket: PathBuf) -> LeaveConfig {
     LeaveConfig {

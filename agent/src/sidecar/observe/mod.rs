@@ -13,13 +13,15 @@ use muster_membership::{
     ids::founding_member_id,
 };
 
-use crate::agent::{Agent, client_url};
-use crate::corruption::tells_of_corruption;
+use self::peers as report;
+use crate::etcd::corruption::tells_of_corruption;
 use crate::etcd::{LIST, has_no_leader, stored_list};
 use crate::kubernetes::Address;
-use crate::launcher::protocol::{Exit, Lock};
-use crate::launcher::server::Phase;
-use crate::report;
+use crate::sidecar::agent::{Agent, client_url};
+use crate::socket::protocol::{Exit, Lock};
+use crate::socket::server::Phase;
+
+pub(crate) mod peers;
 use crate::volume::{LastGood, Volume};
 
 /// How long a look waits for the answer of one etcd or agent. An etcd's may come later: it counts at the next look.

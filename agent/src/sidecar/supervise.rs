@@ -22,7 +22,7 @@ use rustix::process::Pid;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
-use crate::launcher::child::{self, Ended};
+use crate::child::{self, Ended};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -124,5 +124,4 @@ impl Signals {
 }
 
 #[cfg(test)]
-#[path = "supervise_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@ use hyper::Response;
 use kube::client::Body;
 use muster_api::birth::BirthRecord;
 
-use super::super::stand_in::{config, pair};
 use super::*;
+use crate::kubernetes::mock_api::{config, pair};
 
 #[tokio::test(start_paused = true)]
 async fn a_write_without_an_answer_is_given_up() {

@@ -15,7 +15,7 @@ const LIVES: &str = "MUSTER_TEST_LIVES";
 #[ignore = "runs in a process of its own, for other tests"]
 fn as_a_supervisor() {
     if std::env::var_os(DIR).is_some() {
-        let args = ["--ignored", "--exact", "supervise::tests::as_a_worker"].map(OsString::from);
+        let args = ["--ignored", "--exact", "sidecar::supervise::tests::as_a_worker"].map(OsString::from);
         let result = supervise(&args);
         std::process::exit(if result.is_ok() { 0 } else { 9 });
     }
@@ -52,7 +52,7 @@ impl Supervisor {
     fn run(lives: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let process = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "supervise::tests::as_a_supervisor"])
+            .args(["--ignored", "--exact", "sidecar::supervise::tests::as_a_supervisor"])
             .env(DIR, dir.path())
             .env(LIVES, lives)
             .stdout(Stdio::null())

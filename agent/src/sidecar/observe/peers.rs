@@ -6,7 +6,7 @@ use muster_api::names::AGENT_PORT;
 use muster_api::status_report::StatusReport;
 use muster_membership::AgentReport;
 
-use crate::get::get;
+use crate::http_get::get;
 use crate::kubernetes::Address;
 
 /// Reads another seat's report.

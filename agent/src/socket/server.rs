@@ -315,5 +315,4 @@ async fn serve_leave(mut lines: Lines, mut to: OwnedWriteHalf, leave: &mpsc::Unb
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

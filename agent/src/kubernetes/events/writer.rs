@@ -8,7 +8,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::news::News;
+use crate::kubernetes::events::log::News;
 
 /// How many Events may wait; more are dropped.
 const QUEUE: usize = 32;
@@ -117,5 +117,4 @@ fn event(config: &Config, news: &News) -> Event {
 }
 
 #[cfg(test)]
-#[path = "events_tests.rs"]
 mod tests;

@@ -1,0 +1,4 @@
+//! Events.
+
+pub mod log;
+pub mod writer;
