@@ -1,11 +1,13 @@
-//! The one entry: which situation is this?
+//! The one entry: the situation, and the module that decides in it.
+
+use muster_reasons::Reason;
 
 use crate::decision::{Action, Decision, Draft, Phase};
 use crate::ids::Time;
-use crate::limits::{BUSY, REST, RETRY, TIME_TO_CONNECT};
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
-use crate::{found, resume, serve};
+use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL, TIME_TO_CONNECT};
+use crate::{bootstrap, resume, running};
 
 /// Decides what this seat's agent does next.
 ///
@@ -13,20 +15,21 @@ use crate::{found, resume, serve};
 /// [`Decision::actions`] in order, stopping at the first that did not surely succeed; read
 /// [`Decision::needs`]; then decide again, at [`Decision::next_check`] at the latest.
 #[must_use]
-pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
+pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
     let mut memory = memory.clone();
-    if o.hook_waits {
+    if observed.hook_waits {
         memory.hook_since.get_or_insert(now);
     } else {
         memory.hook_since = None;
     }
-    // It forbids to start etcd. One that runs goes on, and a pod without etcd may end, whatever its volume is.
-    let forbids = o.launcher != Launcher::Running && !o.hook_waits;
-    let draft = if let Some(problem) = o.disk.unreadable.as_ref().filter(|_| forbids) {
-        Draft::wait(Phase::Refused, problem.clone(), REST)
+    // A volume that cannot be read forbids to start etcd. An etcd that runs goes on, and a pod without etcd may end,
+    // whatever its volume is.
+    let forbids = observed.launcher != Launcher::Running && !observed.hook_waits;
+    let draft = if let Some(problem) = observed.disk.unreadable.as_ref().filter(|_| forbids) {
+        Draft::wait(Phase::Refused, Reason::VolumeUnreadable, problem.clone(), REST_INTERVAL)
     } else {
-        match o.launcher {
-            Launcher::Running => serve::serve(o, &mut memory, now),
+        match observed.launcher {
+            Launcher::Running => running::running(observed, &mut memory, now),
             // An agent that has just started cannot tell yet whether etcd runs.
             Launcher::Absent
                 if memory
@@ -35,28 +38,36 @@ pub fn decide(o: &Observed, memory: &Memory, now: Time) -> Decision {
             {
                 Draft::wait(
                     Phase::Waiting,
+                    Reason::WaitingForEtcdContainer,
                     "the pod is ending; waiting for the etcd container to say whether etcd runs",
-                    BUSY,
+                    BUSY_INTERVAL,
                 )
             }
-            _ if o.hook_waits => Draft::act(
+            _ if observed.hook_waits => Draft::act(
                 Phase::Waiting,
+                Reason::PodEnding,
                 "the pod is ending and etcd does not run: there is nothing to leave",
                 [Action::ReleaseHook {
-                    left: o.disk.tombstone.is_some(),
+                    left: observed.disk.tombstone.is_some(),
                 }],
             ),
-            Launcher::Absent => Draft::wait(Phase::Waiting, "waiting for the etcd container to start", BUSY),
+            Launcher::Absent => Draft::wait(
+                Phase::Waiting,
+                Reason::WaitingForEtcdContainer,
+                "waiting for the etcd container to start",
+                BUSY_INTERVAL,
+            ),
             Launcher::Blocked => Draft::wait(
                 Phase::Waiting,
+                Reason::VolumeLocked,
                 "waiting for the lock on the volume: another pod of this seat still holds it",
-                RETRY,
+                RETRY_INTERVAL,
             ),
             Launcher::AwaitingPlan { corrupt } => {
                 memory.leaving_since = None;
-                match o.disk.wal {
-                    Some(wal) => resume::resume(o, wal, corrupt, now),
-                    None => found::without_data(o, now),
+                match observed.disk.wal {
+                    Some(wal) => resume::resume(observed, wal, corrupt, now),
+                    None => bootstrap::without_data(observed, now),
                 }
             }
         }

@@ -1,15 +1,16 @@
-//! What the core answers.
+//! The core's answer: actions, what to read next, and why.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use muster_reasons::Reason;
 
 use crate::ids::{ClusterId, MemberId, Time};
 use crate::memory::Memory;
 
 /// Something to read before the next decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
     /// The StatefulSet, from the API server.
     Workload,
@@ -23,8 +24,8 @@ pub enum Need {
     List(Option<ClusterId>),
 }
 
-/// How etcd is to be started.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The way in which etcd is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StartPlan {
     /// As the one member of a new cluster.
     New {
@@ -40,8 +41,8 @@ pub enum StartPlan {
     Resume,
 }
 
-/// Why data is set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The cause for which data is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ArchiveReason {
     /// The member was removed from the cluster.
     Removed,
@@ -65,7 +66,7 @@ impl fmt::Display for ArchiveReason {
 }
 
 /// A step to take. Each can be repeated, interrupted, or lose its reply without harm.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Claim the unclaimed birth record for this volume, by compare-and-swap on what was read.
     ClaimBirth {
@@ -115,8 +116,8 @@ pub enum Action {
     },
 }
 
-/// Where a seat stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The state of a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Waits; the sentence says for what.
     Waiting,
@@ -138,18 +139,20 @@ pub enum Phase {
     Lost,
 }
 
-/// What to do, what to read next, and why, in one sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The next actions, the next reads, and why, in one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The steps, in order.
     pub actions: Vec<Action>,
-    /// What to read before the next decision.
+    /// The values to read before the next decision.
     pub needs: BTreeSet<Need>,
-    /// When to decide again at the latest.
+    /// The time of the next decision at the latest.
     pub next_check: Time,
-    /// Where the seat stands; `None` leaves it as it was (an intermediate look).
+    /// The state of the seat; `None` leaves it as it was (an intermediate look).
     pub phase: Option<Phase>,
-    /// Why, in one sentence.
+    /// The cause in one word of the table; `None` as for the phase.
+    pub reason: Option<Reason>,
+    /// The cause in one sentence.
     pub why: String,
     /// Fed back into the next decision.
     pub memory: Memory,
@@ -160,8 +163,9 @@ pub struct Decision {
 pub(crate) struct Draft {
     pub(crate) actions: Vec<Action>,
     pub(crate) needs: BTreeSet<Need>,
-    pub(crate) after: u64,
+    pub(crate) pause: Duration,
     pub(crate) phase: Option<Phase>,
+    pub(crate) reason: Option<Reason>,
     pub(crate) why: String,
 }
 
@@ -171,28 +175,35 @@ impl Draft {
         Self {
             actions: vec![],
             needs: needs.into_iter().collect(),
-            after: 0,
+            pause: Duration::ZERO,
             phase: None,
+            reason: None,
             why: String::new(),
         }
     }
 
-    /// Do nothing for `after` milliseconds.
-    pub(crate) fn wait(phase: Phase, why: impl Into<String>, after: u64) -> Self {
+    /// Do nothing for `pause`.
+    pub(crate) fn wait(phase: Phase, reason: Reason, why: impl Into<String>, pause: Duration) -> Self {
         Self {
             actions: vec![],
             needs: BTreeSet::new(),
-            after,
+            pause,
             phase: Some(phase),
+            reason: Some(reason),
             why: why.into(),
         }
     }
 
     /// Act, and look again soon.
-    pub(crate) fn act(phase: Phase, why: impl Into<String>, actions: impl IntoIterator<Item = Action>) -> Self {
+    pub(crate) fn act(
+        phase: Phase,
+        reason: Reason,
+        why: impl Into<String>,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Self {
         Self {
             actions: actions.into_iter().collect(),
-            ..Self::wait(phase, why, crate::limits::BUSY)
+            ..Self::wait(phase, reason, why, crate::timing::BUSY_INTERVAL)
         }
     }
 
@@ -202,9 +213,9 @@ impl Draft {
         self
     }
 
-    /// Decide again after `millis` at the latest.
-    pub(crate) fn within(mut self, millis: u64) -> Self {
-        self.after = millis;
+    /// Decide again after `pause` at the latest.
+    pub(crate) fn within(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -212,10 +223,16 @@ impl Draft {
         Decision {
             actions: self.actions,
             needs: self.needs,
-            next_check: now.after(self.after),
+            next_check: now.after(self.pause),
             phase: self.phase,
+            reason: self.reason,
             why: self.why,
             memory,
         }
     }
+}
+
+/// The draft of a stage that returns early with `?`.
+pub(crate) fn either(stage: Result<Draft, Draft>) -> Draft {
+    stage.unwrap_or_else(|early| early)
 }

@@ -1,136 +1,102 @@
-//! Looking after the cluster, by the agent beside the leader or, when that fails, by a deputy:
+//! Housekeeping, by the agent beside the leader or, when that fails, by a deputy:
 //! what the members concerned should have done themselves and did not.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use muster_reasons::Reason;
+
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::guard::{self, Live};
 use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::limits::{
-    BUSY, NOTES_LAPSE, PATIENCE, PATIENCE_DOUBLINGS, RETRY, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE,
-};
 use crate::memory::{Evictions, LearnerWatch, Memory};
-use crate::observed::{EtcdStatus, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
-use crate::serve::lag_behind_leader;
-
-/// Patience only ever grows while this agent lives. An eviction that has to be tried twice is one.
-fn patience(m: &Memory, seat: Option<Seat>, learner: MemberId) -> u64 {
-    let evictions = seat
-        .and_then(|seat| m.evictions.get(&seat))
-        .map_or(0, |e| match e.last == learner {
-            true => e.count - 1,
-            false => e.count,
-        });
-    PATIENCE << evictions.min(PATIENCE_DOUBLINGS)
-}
-
-/// Whether a wanted seat has no member yet, as far as own etcd and the watch tell.
-pub(crate) fn lacks_members(o: &Observed) -> bool {
-    let (Some(Workload::Wants(wanted)), Some(list)) = (o.hint, &o.local_list) else {
-        return false;
-    };
-    wanted.seats().any(|seat| list.of(seat).next().is_none())
-}
+use crate::observed::{EtcdStatus, Freshness, Identity, Live, Member, MemberList, Observed, Wanted};
+use crate::timing::{
+    BUSY_INTERVAL, EVICTION_PATIENCE, NOTES_LIFETIME, PATIENCE_DOUBLINGS, RETRY_INTERVAL, TIME_TO_DEPUTISE,
+    TIME_TO_LEAVE, TIME_TO_PROMOTE,
+};
+use crate::{due, promote, quorum};
 
 /// Decides what is to be done for other members. `None`: nothing.
-pub(crate) fn housekeeping(o: &Observed, status: &EtcdStatus, leads: bool, m: &mut Memory, now: Time) -> Option<Draft> {
-    if !something_is_due(o) {
-        forget_notes(m);
-        m.due_since = None;
+pub(crate) fn housekeeping(
+    observed: &Observed,
+    status: &EtcdStatus,
+    leads: bool,
+    memory: &mut Memory,
+    now: Time,
+) -> Option<Draft> {
+    if !due::something_is_due(observed) {
+        forget_notes(memory);
+        memory.due_since = None;
         return None;
     }
     // What happened while this agent did not look is not known, and does not count as time in which
     // somebody had their chance.
-    if m.noted_at.is_some_and(|at| now.since(at) > NOTES_LAPSE) {
-        forget_notes(m);
+    if memory.noted_at.is_some_and(|at| now.since(at) > NOTES_LIFETIME) {
+        forget_notes(memory);
     }
-    let due_since = *m.due_since.get_or_insert(now);
+    let due_since = *memory.due_since.get_or_insert(now);
     if !leads && now.since(due_since) < TIME_TO_DEPUTISE {
         return None;
     }
-    let cluster = status.identity.cluster;
-    let all = [Need::Workload, Need::Peers, Need::List(Some(cluster))];
-    let wanted = match o.workload.check(now) {
-        Freshness::Stale => return Some(Draft::look(all)),
-        Freshness::Fresh(Workload::Wants(wanted)) if wanted.0 > 0 => *wanted,
-        _ => {
-            return Some(busy(
-                "the StatefulSet cannot be read, or says nothing about members",
-                all,
-            ));
-        }
+    let (wanted, list) = match scene(observed, status.identity.cluster, now) {
+        Ok(scene) => scene,
+        Err(draft) => return Some(draft),
     };
-    let list = match (o.list.check(now), o.peers.check(now)) {
-        (Freshness::Stale, _) | (_, Freshness::Stale) => return Some(Draft::look(all)),
-        (Freshness::Fresh(list), Freshness::Fresh(_)) if list.cluster == cluster => list,
-        _ => return Some(busy("the members cannot be read", all)),
-    };
-    let live = o.live(cluster, now);
+    let live = observed.live(list.cluster, now);
     if !leads && deputy(list, &live) != Some(status.identity.member) {
         return None;
     }
-    let scene = Scene {
-        o,
+    let household = Household {
+        observed,
         me: status.identity.member,
         list,
         wanted,
         live,
         now,
     };
-    scene.take_notes(m);
-    // Who has begun to leave promotes nobody.
-    let promote = if m.leaving_since.is_none() {
-        scene.promote(m)
-    } else {
-        None
-    };
-    // A step that has to wait holds up no other.
-    let steps = [scene.remove_unwanted(m), promote, scene.evict(m)];
-    let (possible, waiting): (Vec<_>, Vec<_>) = steps.into_iter().flatten().partition(Result::is_ok);
-    let step = possible.into_iter().chain(waiting).next();
-    if let Some(Ok((_, Action::Remove { member }))) = &step {
-        scene.count_eviction(m, *member);
-    }
-    Some(match step {
-        Some(Ok((why, action))) => Draft::act(Phase::Voter, why, [action]).within(RETRY).reading(all),
-        Some(Err(why)) => busy(&why, all),
-        None => {
-            // Own etcd's list is looked at each time, and shows first who has left: the others need not be asked
-            // that often.
-            let asked = o.list.seen.as_ref().is_some_and(|(at, _)| now.since(*at) < RETRY);
-            let draft = busy(&scene.pending(), []).within(BUSY);
-            if asked {
-                draft
-            } else {
-                draft.reading([Need::Peers, Need::List(Some(cluster))])
-            }
+    household.update_notes(memory);
+    Some(household.next_step(memory))
+}
+
+/// Everything that a step for others is decided from.
+fn needs(cluster: ClusterId) -> [Need; 3] {
+    [Need::Workload, Need::Peers, Need::List(Some(cluster))]
+}
+
+/// The wanted seats and the members, by fresh reads; else what is decided without them.
+fn scene(observed: &Observed, cluster: ClusterId, now: Time) -> Result<(Wanted, &MemberList), Draft> {
+    let all = needs(cluster);
+    let workload = observed.workload.need(now, &all, |cause| {
+        let (reason, clause) = cause.of_api_server();
+        busy(reason, &format!("the StatefulSet cannot be read: {clause}"), all)
+    })?;
+    let wanted = workload
+        .seats()
+        .ok_or_else(|| busy(Reason::Serving, "the StatefulSet says nothing about members", all))?;
+    match (observed.list.check(now), observed.peers.check(now)) {
+        (Freshness::Stale, _) | (_, Freshness::Stale) => Err(Draft::look(all)),
+        (Freshness::Fresh(list), Freshness::Fresh(_)) if list.cluster == cluster => Ok((wanted, list)),
+        (_, Freshness::Failed(cause)) => {
+            let (reason, clause) = cause.of_api_server();
+            Err(busy(reason, &format!("the other pods are not known: {clause}"), all))
         }
-    })
+        (Freshness::Failed(cause), _) => {
+            let why = cause.of_etcd("the members cannot be read");
+            Err(busy(Reason::NoMemberAnswers, &why, all))
+        }
+        (Freshness::Fresh(_), _) => Err(busy(Reason::NoMemberAnswers, "the members cannot be read", all)),
+    }
 }
 
-fn forget_notes(m: &mut Memory) {
-    m.noted_at = None;
-    m.unwanted_since.clear();
-    m.ready_since.clear();
-    m.learners.clear();
+fn forget_notes(memory: &mut Memory) {
+    memory.noted_at = None;
+    memory.unwanted_since.clear();
+    memory.ready_since.clear();
+    memory.learners.clear();
 }
 
-fn busy(why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
-    Draft::wait(Phase::Voter, format!("serves; {why}"), RETRY).reading(needs)
-}
-
-/// Due: a member of an unwanted seat, or a learner. A learner that is of no seat is a person's business.
-pub(crate) fn something_is_due(o: &Observed) -> bool {
-    let (Some(Workload::Wants(wanted)), Some(list)) = (o.hint, &o.local_list) else {
-        return false;
-    };
-    wanted.0 > 0
-        && list
-            .members
-            .values()
-            .any(|m| m.seat.is_some() && (m.learner || unwanted(m, wanted)))
-}
-
-fn unwanted(member: &Member, wanted: Wanted) -> bool {
-    member.seat.is_some_and(|seat| !wanted.wants(seat))
+fn busy(reason: Reason, why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
+    Draft::wait(Phase::Voter, reason, format!("serves; {why}"), RETRY_INTERVAL).reading(needs)
 }
 
 /// The voter of the lowest seat that answers: seats that are wanted are lower than those that are not.
@@ -142,11 +108,31 @@ fn deputy(list: &MemberList, live: &Live) -> Option<MemberId> {
         .map(|(_, id)| id)
 }
 
-/// A step with its sentence, or why the step that is due has to wait.
-type Step = Result<(String, Action), String>;
+/// The patience with a learner without progress. It only ever grows while this agent lives, and an eviction
+/// that has to be tried twice is one.
+fn patience(memory: &Memory, seat: Option<Seat>, learner: MemberId) -> Duration {
+    let evictions = seat
+        .and_then(|seat| memory.evictions.get(&seat))
+        .map_or(0, |evictions| match evictions.last == learner {
+            true => evictions.count - 1,
+            false => evictions.count,
+        });
+    EVICTION_PATIENCE * 2_u32.pow(evictions.min(PATIENCE_DOUBLINGS))
+}
 
-struct Scene<'a> {
-    o: &'a Observed,
+/// A step for another member.
+struct Duty {
+    reason: Reason,
+    why: String,
+    action: Action,
+}
+
+/// A duty, or the sentence that says why the one that is due has to wait.
+type DueDuty = Result<Duty, String>;
+
+/// The cluster as the agent that looks after it sees it, all of it fresh.
+struct Household<'a> {
+    observed: &'a Observed,
     me: MemberId,
     list: &'a MemberList,
     wanted: Wanted,
@@ -154,36 +140,86 @@ struct Scene<'a> {
     now: Time,
 }
 
-impl Scene<'_> {
-    fn cluster(&self) -> ClusterId {
-        self.list.cluster
+impl Household<'_> {
+    /// The first duty that is possible; a duty that has to wait holds up no other.
+    fn next_step(&self, memory: &mut Memory) -> Draft {
+        let all = needs(self.list.cluster);
+        // An agent that has begun to leave promotes nobody.
+        let promote = if memory.leaving_since.is_none() {
+            self.promote(memory)
+        } else {
+            None
+        };
+        let duties = [self.remove_unwanted(memory), promote, self.evict(memory)];
+        let (possible, waiting): (Vec<_>, Vec<_>) = duties.into_iter().flatten().partition(Result::is_ok);
+        match possible.into_iter().chain(waiting).next() {
+            Some(Ok(duty)) => {
+                if let Action::Remove { member } = duty.action {
+                    self.count_eviction(memory, member);
+                }
+                let why = format!("serves; {}", duty.why);
+                Draft::act(Phase::Voter, duty.reason, why, [duty.action])
+                    .within(RETRY_INTERVAL)
+                    .reading(all)
+            }
+            Some(Err(why)) => busy(Reason::QuorumAtRisk, &why, all),
+            None => self.await_members(),
+        }
     }
 
-    fn is_unwanted(&self, member: &Member) -> bool {
-        unwanted(member, self.wanted)
+    /// Others are still expected to act themselves.
+    fn await_members(&self) -> Draft {
+        let draft = busy(Reason::AwaitingMembers, &self.awaited(), []).within(BUSY_INTERVAL);
+        // The local etcd's list is looked at each time, and shows first who has left: the others need not be asked
+        // that often.
+        let read = self.observed.list.seen.as_ref();
+        if read.is_some_and(|(at, _)| self.now.since(*at) < RETRY_INTERVAL) {
+            draft
+        } else {
+            draft.reading([Need::Peers, Need::List(Some(self.list.cluster))])
+        }
     }
 
-    /// Since when each member has been unwanted, ready, or without progress.
-    fn take_notes(&self, m: &mut Memory) {
+    fn awaited(&self) -> String {
+        let members = self.list.members.values();
+        let leaving: Vec<_> = members
+            .filter(|member| due::is_unwanted(member, self.wanted))
+            .map(Member::label)
+            .collect();
+        if leaving.is_empty() {
+            "a learner is catching up".into()
+        } else {
+            format!("{} should leave by itself", leaving.join(", "))
+        }
+    }
+
+    /// Notes since when each member has been unwanted, ready, or without progress.
+    fn update_notes(&self, memory: &mut Memory) {
         let now = self.now;
-        m.noted_at = Some(now);
-        m.unwanted_since
-            .retain(|id, _| self.list.members.get(id).is_some_and(|x| self.is_unwanted(x)));
-        m.ready_since.retain(|id, _| self.is_ready(*id));
-        m.learners
-            .retain(|id, _| self.list.members.get(id).is_some_and(|x| x.learner));
+        let listed = |id: &MemberId| self.list.members.get(id);
+        memory.noted_at = Some(now);
+        memory
+            .unwanted_since
+            .retain(|id, _| listed(id).is_some_and(|member| due::is_unwanted(member, self.wanted)));
+        memory.ready_since.retain(|id, _| self.is_ready(*id));
+        memory
+            .learners
+            .retain(|id, _| listed(id).is_some_and(|member| member.learner));
         for (id, member) in &self.list.members {
-            if self.is_unwanted(member) {
-                m.unwanted_since.entry(*id).or_insert(now);
+            if due::is_unwanted(member, self.wanted) {
+                memory.unwanted_since.entry(*id).or_insert(now);
             }
             if member.learner {
                 if self.is_ready(*id) {
-                    m.ready_since.entry(*id).or_insert(now);
+                    memory.ready_since.entry(*id).or_insert(now);
                 }
                 let progress = self.progress(*id, member);
-                let watch = m.learners.entry(*id).or_insert(LearnerWatch { progress, since: now });
-                // Who has caught up has nothing left to make progress with.
-                if self.live.answering.contains(id) && (watch.progress != progress || self.caught_up(*id)) {
+                let watch = memory
+                    .learners
+                    .entry(*id)
+                    .or_insert(LearnerWatch { progress, since: now });
+                // A learner that has caught up has nothing left to make progress with.
+                if self.live.answering.contains(id) && (watch.progress != progress || self.has_caught_up(*id)) {
                     *watch = LearnerWatch { progress, since: now };
                 }
             }
@@ -191,52 +227,51 @@ impl Scene<'_> {
     }
 
     fn status(&self, id: MemberId) -> Option<&EtcdStatus> {
-        self.o.status_of(
-            Identity {
-                member: id,
-                cluster: self.cluster(),
-            },
-            self.now,
-        )
+        let identity = Identity {
+            member: id,
+            cluster: self.list.cluster,
+        };
+        self.observed.status_of(identity, self.now)
     }
 
     fn progress(&self, id: MemberId, member: &Member) -> (u64, u64) {
-        let peers = self.o.peers.fresh(self.now);
+        let peers = self.observed.peers.fresh(self.now);
         let report = member
             .seat
             .zip(peers)
             .and_then(|(seat, peers)| peers.get(&seat))
             .and_then(|peer| peer.agent.fresh(self.now));
         (
-            self.status(id).map_or(0, |s| s.applied),
-            report.map_or(0, |r| r.snapshot_bytes),
+            self.status(id).map_or(0, |status| status.applied),
+            report.map_or(0, |report| report.snapshot_bytes),
         )
     }
 
-    /// A learner of a wanted seat that answers, has caught up, and does not end.
+    /// True for a learner of a wanted seat that answers, has caught up, and does not end.
     fn is_ready(&self, id: MemberId) -> bool {
-        let Some(member) = self.list.members.get(&id).filter(|x| x.learner) else {
+        let Some(member) = self.list.members.get(&id).filter(|member| member.learner) else {
             return false;
         };
         let ending = member
             .seat
-            .and_then(|seat| self.o.peers.fresh(self.now)?.get(&seat))
+            .and_then(|seat| self.observed.peers.fresh(self.now)?.get(&seat))
             .is_none_or(|peer| peer.terminating);
-        self.caught_up(id) && !ending && member.seat.is_some_and(|s| self.wanted.wants(s))
+        self.has_caught_up(id) && !ending && member.seat.is_some_and(|seat| self.wanted.wants(seat))
     }
 
-    fn caught_up(&self, id: MemberId) -> bool {
+    fn has_caught_up(&self, id: MemberId) -> bool {
         self.status(id)
-            .and_then(|status| lag_behind_leader(self.o, status, self.now))
-            .is_some_and(|lag| lag <= crate::limits::PROMOTION_LAG)
+            .is_some_and(|status| promote::has_caught_up(self.observed, status, self.now))
     }
 
     /// Members of unwanted seats whose pod is gone, or that had their time: dead ones first, then
     /// from the top.
-    fn remove_unwanted(&self, m: &Memory) -> Option<Step> {
+    fn remove_unwanted(&self, memory: &Memory) -> Option<DueDuty> {
         let overdue = |id: &MemberId, member: &Member| {
-            let gone = member.seat.is_some_and(|seat| self.o.pod_is_gone(seat, self.now));
-            let had_time = m
+            let gone = member
+                .seat
+                .is_some_and(|seat| self.observed.pod_is_gone(seat, self.now));
+            let had_time = memory
                 .unwanted_since
                 .get(id)
                 .is_some_and(|since| self.now.since(*since) >= TIME_TO_LEAVE);
@@ -246,61 +281,60 @@ impl Scene<'_> {
             .list
             .members
             .iter()
-            .filter(|(id, member)| **id != self.me && self.is_unwanted(member) && overdue(id, member))
+            .filter(|(id, member)| **id != self.me && due::is_unwanted(member, self.wanted) && overdue(id, member))
             .collect();
-        candidates.sort_by_key(|(id, member)| (self.live.answering.contains(id), std::cmp::Reverse(member.seat)));
+        candidates.sort_by_key(|(id, member)| (self.live.answering.contains(id), Reverse(member.seat)));
         let mut blocked = None;
         for (id, member) in candidates {
-            match guard::may_remove(self.list, &self.live, self.wanted, *id) {
+            let label = member.label();
+            match quorum::may_remove(self.list, &self.live, self.wanted, *id) {
                 Ok(()) => {
-                    let why = format!(
-                        "serves; {} is not wanted and has not left by itself: it is removed",
-                        member.label()
-                    );
-                    return Some(Ok((why, Action::Remove { member: *id })));
+                    return Some(Ok(Duty {
+                        reason: Reason::RemovingMember,
+                        why: format!("{label} is not wanted and has not left by itself: it is removed"),
+                        action: Action::Remove { member: *id },
+                    }));
                 }
                 Err(why) => {
-                    blocked.get_or_insert(format!(
-                        "{} is not wanted and cannot be removed yet: {why}",
-                        member.label()
-                    ));
+                    blocked.get_or_insert(format!("{label} is not wanted and cannot be removed yet: {why}"));
                 }
             }
         }
         blocked.map(Err)
     }
 
-    fn promote(&self, m: &Memory) -> Option<Step> {
-        let (id, since) = m.ready_since.iter().next()?;
+    fn promote(&self, memory: &Memory) -> Option<DueDuty> {
+        let (id, since) = memory.ready_since.iter().next()?;
         if self.now.since(*since) < TIME_TO_PROMOTE {
             return None;
         }
         let label = self.list.members.get(id)?.label();
-        Some(match guard::may_promote(self.list, &self.live, *id) {
-            Ok(()) => Ok((
-                format!("serves; {label} has caught up and was not promoted by its own agent: it is promoted"),
-                Action::Promote { member: *id },
-            )),
+        Some(match quorum::may_promote(self.list, &self.live, *id) {
+            Ok(()) => Ok(Duty {
+                reason: Reason::Promoting,
+                why: format!("{label} has caught up and was not promoted by its own agent: it is promoted"),
+                action: Action::Promote { member: *id },
+            }),
             Err(why) => Err(format!("{label} has caught up and cannot be promoted yet: {why}")),
         })
     }
 
     /// A learner that is unreachable, or stands still while another seat waits for the learner slot.
-    fn evict(&self, m: &Memory) -> Option<Step> {
+    fn evict(&self, memory: &Memory) -> Option<DueDuty> {
         let another_waits = self.wanted.seats().any(|seat| self.list.of(seat).next().is_none());
         let (id, label) = self.list.learners().find_map(|(id, member)| {
-            let watch = m.learners.get(id)?;
-            let stuck = !self.live.answering.contains(id) || (another_waits && !self.caught_up(*id));
-            let tried = self.now.since(watch.since) >= patience(m, member.seat, *id);
-            (stuck && tried && member.seat.is_some() && !self.is_unwanted(member)).then(|| (*id, member.label()))
+            let watch = memory.learners.get(id)?;
+            let stuck = !self.live.answering.contains(id) || (another_waits && !self.has_caught_up(*id));
+            let tried = self.now.since(watch.since) >= patience(memory, member.seat, *id);
+            let of_wanted_seat = member.seat.is_some() && !due::is_unwanted(member, self.wanted);
+            (stuck && tried && of_wanted_seat).then(|| (*id, member.label()))
         })?;
-        Some(match guard::may_remove(self.list, &self.live, self.wanted, id) {
-            Ok(()) => Ok((
-                format!(
-                    "serves; the learner of {label} has made no progress for long: it is removed, and may join again"
-                ),
-                Action::Remove { member: id },
-            )),
+        Some(match quorum::may_remove(self.list, &self.live, self.wanted, id) {
+            Ok(()) => Ok(Duty {
+                reason: Reason::EvictingLearner,
+                why: format!("the learner of {label} has made no progress for long: it is removed, and may join again"),
+                action: Action::Remove { member: id },
+            }),
             Err(why) => Err(format!(
                 "the learner of {label} makes no progress and cannot be removed: {why}"
             )),
@@ -308,34 +342,19 @@ impl Scene<'_> {
     }
 
     /// Remembers that the learner of a wanted seat is removed: the next one gets more time.
-    fn count_eviction(&self, m: &mut Memory, removed: MemberId) {
-        let Some(member) = self.list.members.get(&removed).filter(|x| !self.is_unwanted(x)) else {
+    fn count_eviction(&self, memory: &mut Memory, removed: MemberId) {
+        let removed_member = self.list.members.get(&removed);
+        let wanted = removed_member.filter(|member| !due::is_unwanted(member, self.wanted));
+        let Some(seat) = wanted.and_then(|member| member.seat) else {
             return;
         };
-        let Some(seat) = member.seat else { return };
-        let evictions = m.evictions.entry(seat).or_insert(Evictions {
+        let evictions = memory.evictions.entry(seat).or_insert(Evictions {
             count: 0,
             last: removed,
         });
         if evictions.count == 0 || evictions.last != removed {
             evictions.count = evictions.count.saturating_add(1);
             evictions.last = removed;
-        }
-    }
-
-    /// What the others are still expected to do themselves.
-    fn pending(&self) -> String {
-        let leaving: Vec<_> = self
-            .list
-            .members
-            .values()
-            .filter(|x| self.is_unwanted(x))
-            .map(Member::label)
-            .collect();
-        if leaving.is_empty() {
-            "a learner is catching up".into()
-        } else {
-            format!("{} should leave by itself", leaving.join(", "))
         }
     }
 }

@@ -1,71 +1,67 @@
 //! Joining a cluster that exists, with a volume that has no WAL: as a learner, one seat at a time.
 
-use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan};
-use crate::guard;
+use std::time::Duration;
+
+use muster_reasons::Reason;
+
+use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan, either};
 use crate::ids::{ClusterId, MemberId, Time};
-use crate::limits::{BUSY, REFUSED, REST, RETRY};
-use crate::observed::{Endpoint, Freshness, Identity, Member, MemberList, Observed, Wanted, Workload};
+use crate::observed::{Endpoint, Freshness, Identity, Member, MemberList, Observed, Unread, Wanted};
+use crate::timing::{ASK_INTERVAL, BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL};
+use crate::{advice, quorum};
 
 /// Decides the next step into `cluster`, which has `formed`, or was only claimed so far.
 ///
 /// Nobody joins a cluster before its record says that it has formed. Its founder notes its WAL before
 /// it marks the record, so until then the founder may start once more from nothing without harm.
-pub(crate) fn join(o: &Observed, cluster: ClusterId, formed: bool, now: Time) -> Draft {
+pub(crate) fn join(observed: &Observed, cluster: ClusterId, formed: bool, now: Time) -> Draft {
+    either(into(observed, cluster, formed, now))
+}
+
+fn into(observed: &Observed, cluster: ClusterId, formed: bool, now: Time) -> Result<Draft, Draft> {
     let list = Need::List(Some(cluster));
-    // Everything at once: what was read first must not be stale when the last is there.
     let all = [Need::Birth, Need::Workload, Need::Peers, list];
-    let wanted = match o.workload.check(now) {
-        Freshness::Stale => return Draft::look(all),
-        Freshness::Failed => {
-            return wait(
-                "the API server does not answer; a seat joins only while the StatefulSet wants it",
-                RETRY,
-            )
-            .reading([Need::Workload]);
-        }
-        Freshness::Fresh(Workload::Wants(wanted)) if wanted.wants(o.me.seat) => *wanted,
-        Freshness::Fresh(_) => {
-            return wait("the StatefulSet does not want this seat", REST).reading([Need::Workload]);
-        }
-    };
+    let wanted = observed.wanted_here(
+        now,
+        &all,
+        |cause| unread(cause, "a seat joins only while the StatefulSet wants it").reading([Need::Workload]),
+        || {
+            let why = "the StatefulSet does not want this seat";
+            wait(Reason::SeatNotWanted, why, REST_INTERVAL).reading([Need::Workload])
+        },
+    )?;
     // A name that is looked up before it is published may be answered "no such name" from caches for
     // 30 s, by everyone: nobody dials this seat before its name is there.
-    match o.endpoint.check(now) {
-        Freshness::Stale => return Draft::look(all),
-        Freshness::Failed => {
-            return wait(
-                "the API server does not answer; this pod's name may not be published yet",
-                RETRY,
-            )
-            .reading([Need::Peers]);
-        }
-        Freshness::Fresh(Endpoint::Unpublished) => {
-            return wait("waiting for this pod's name to be published in the EndpointSlice", BUSY)
-                .reading([Need::Peers]);
-        }
-        Freshness::Fresh(Endpoint::Published) => {}
+    let endpoint = observed.endpoint.need(now, &all, |cause| {
+        unread(cause, "this pod's name may not be published yet").reading([Need::Peers])
+    })?;
+    if *endpoint == Endpoint::Unpublished {
+        let why = "waiting for this pod's name to be published in the EndpointSlice";
+        return Err(wait(Reason::NameNotPublished, why, BUSY_INTERVAL).reading([Need::Peers]));
     }
-    match o.list.check(now) {
+    let nobody = format!("no member of cluster {cluster} answers a linearizable read");
+    Ok(match observed.list.check(now) {
         Freshness::Stale => Draft::look(all),
-        Freshness::Fresh(members) if members.cluster == cluster && formed => step(o, members, wanted, now),
-        Freshness::Failed if every_volume_is_empty(o, wanted, now) => {
-            lost(o, cluster, formed).reading([Need::Birth, Need::Peers, list])
+        Freshness::Fresh(members) if members.cluster == cluster && formed => step(observed, members, wanted, now),
+        Freshness::Failed(_) if every_volume_is_empty(observed, wanted, now) => {
+            lost(observed, cluster, formed).reading([Need::Birth, Need::Peers, list])
         }
         _ if !formed => wait(
+            Reason::WaitingForFounder,
             format!("waiting for cluster {cluster}, which was claimed, to be formed by its founder"),
-            REFUSED,
+            ASK_INTERVAL,
         )
         .reading([Need::Birth, Need::Peers, list]),
-        _ => wait(
-            format!("no member of cluster {cluster} answers a linearizable read"),
-            RETRY,
-        )
-        .reading([Need::Peers, list]),
-    }
+        // Another cluster answers at a re-used address.
+        Freshness::Fresh(_) => wait(Reason::NoMemberAnswers, nobody, RETRY_INTERVAL).reading([Need::Peers, list]),
+        Freshness::Failed(cause) => {
+            wait(Reason::NoMemberAnswers, cause.of_etcd(&nobody), RETRY_INTERVAL).reading([Need::Peers, list])
+        }
+    })
 }
 
 /// Every volume that could be asked is empty. Only a person can know that none is left elsewhere.
-fn lost(o: &Observed, cluster: ClusterId, formed: bool) -> Draft {
+fn lost(observed: &Observed, cluster: ClusterId, formed: bool) -> Draft {
     let what = if formed {
         "was formed"
     } else {
@@ -73,12 +69,12 @@ fn lost(o: &Observed, cluster: ClusterId, formed: bool) -> Draft {
     };
     Draft::wait(
         Phase::Lost,
+        Reason::ClusterLost,
         format!(
-            "no volume of the wanted seats holds data of cluster {cluster}, which {what}: it is lost, unless a volume comes back or a higher seat that is not wanted now has one (then scale up to it); to start over with an empty store: {} patch configmap {}-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'",
-            o.me.kubectl(),
-            o.me.cluster(),
+            "no volume of the wanted seats holds data of cluster {cluster}, which {what}: it is lost, unless a volume comes back or a higher seat that is not wanted now has one (then scale up to it); {}",
+            advice::start_over(&observed.me, cluster)
         ),
-        REST,
+        REST_INTERVAL,
     )
 }
 
@@ -86,18 +82,24 @@ fn lost(o: &Observed, cluster: ClusterId, formed: bool) -> Draft {
 pub(crate) fn lost_wal() -> Draft {
     Draft::act(
         Phase::Joining,
+        Reason::VolumeLost,
         "the WAL that was on this volume is gone: what is left is set aside, and the seat joins as new",
         [Action::Archive(ArchiveReason::LostWal)],
     )
 }
 
-fn wait(why: impl Into<String>, after: u64) -> Draft {
-    Draft::wait(Phase::Waiting, why, after)
+fn wait(reason: Reason, why: impl Into<String>, pause: Duration) -> Draft {
+    Draft::wait(Phase::Waiting, reason, why, pause)
 }
 
-fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
+fn unread(cause: &Unread, rest: &str) -> Draft {
+    let (reason, clause) = cause.of_api_server();
+    wait(reason, format!("{clause}; {rest}"), RETRY_INTERVAL)
+}
+
+fn step(observed: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
     let again = Need::List(Some(list.cluster));
-    let registered = o
+    let registered = observed
         .disk
         .join
         .filter(|join| join.cluster == list.cluster && list.members.contains_key(&join.member));
@@ -106,93 +108,98 @@ fn step(o: &Observed, list: &MemberList, wanted: Wanted, now: Time) -> Draft {
         return lost_wal();
     }
     let stranger = list
-        .of(o.me.seat)
+        .of(observed.me.seat)
         .map(|(id, _)| *id)
         .find(|id| registered.is_none_or(|join| join.member != *id));
     if let Some(old) = stranger {
-        return remove_old(o, list, wanted, old, now);
+        return either(remove_old(observed, list, wanted, old, now));
     }
     if let Some(join) = registered {
         return Draft::act(
             Phase::Joining,
+            Reason::Joining,
             "this seat is registered: etcd starts and catches up",
             [Action::Start(StartPlan::Existing {
-                initial_cluster: initial_cluster(o, list, join),
+                initial_cluster: initial_cluster(observed, list, join),
             })],
         )
         .reading([again]);
     }
-    if o.disk.leftovers {
+    if observed.disk.leftovers {
         return Draft::act(
             Phase::Joining,
+            Reason::Joining,
             "files of an earlier start under a member that is gone are set aside",
             [Action::Archive(ArchiveReason::Leftovers)],
         );
     }
     if let Some((_, other)) = list.learners().next() {
-        return wait(
-            format!("waiting for the learner slot: {} is joining", other.label()),
-            BUSY,
-        )
-        .reading([again]);
+        let why = format!("waiting for the learner slot: {} is joining", other.label());
+        return wait(Reason::LearnerSlotTaken, why, BUSY_INTERVAL).reading([again]);
     }
     // The leader is asked, and the other members know who that is.
-    if o.peers.check(now) == Freshness::Stale {
+    if observed.peers.is_stale(now) {
         return Draft::look([Need::Birth, Need::Workload, Need::Peers, again]);
     }
-    let why = match &o.refusal {
-        Some(refusal) => format!("asking to join as a learner; etcd refused so far: {refusal}"),
-        None => "asking to join as a learner".into(),
+    let (reason, why) = match &observed.refusal {
+        Some(refusal) => (
+            Reason::RefusedByEtcd,
+            format!("asking to join as a learner; etcd refused so far: {refusal}"),
+        ),
+        None => (Reason::Joining, "asking to join as a learner".into()),
     };
-    Draft::act(Phase::Joining, why, [Action::AddLearner])
-        .within(pace(o))
+    Draft::act(Phase::Joining, reason, why, [Action::AddLearner])
+        .within(pause(observed))
         .reading([again])
 }
 
-/// How soon to go on after a step: at once, or after a pause if the last one was refused.
-fn pace(o: &Observed) -> u64 {
-    if o.refusal.is_some() { REFUSED } else { 0 }
+/// The pause after a step: none, unless the last one was refused.
+fn pause(observed: &Observed) -> Duration {
+    if observed.refusal.is_some() {
+        ASK_INTERVAL
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// The seat's earlier member, whose volume is gone, makes way: its ID must never be used by an empty
 /// volume (with the same leader etcd panics; after a leader change it accepts, and loses data).
-fn remove_old(o: &Observed, list: &MemberList, wanted: Wanted, old: MemberId, now: Time) -> Draft {
+fn remove_old(
+    observed: &Observed,
+    list: &MemberList,
+    wanted: Wanted,
+    old: MemberId,
+    now: Time,
+) -> Result<Draft, Draft> {
     let again = [Need::Peers, Need::List(Some(list.cluster))];
-    match o.peers.check(now) {
-        Freshness::Stale => return Draft::look(again).reading([Need::Birth, Need::Workload]),
-        Freshness::Failed => {
-            return wait(
-                format!("this seat's member {old} has lost its volume; who else answers is not known"),
-                RETRY,
-            )
-            .reading(again);
-        }
-        Freshness::Fresh(_) => {}
-    }
-    match guard::may_remove(list, &o.live(list.cluster, now), wanted, old) {
-        Ok(()) => Draft::act(
-            Phase::Joining,
-            format!("the volume of this seat's member {old} is gone: that member is removed first"),
-            [Action::Remove { member: old }],
-        )
-        .within(pace(o))
-        .reading(again),
-        Err(why) => wait(
-            format!("this seat's member {old} has lost its volume and cannot be removed yet: {why}"),
-            RETRY,
-        )
-        .reading(again),
-    }
+    let all = [Need::Birth, Need::Workload, again[0], again[1]];
+    observed.peers.need(now, &all, |cause| {
+        let (reason, clause) = cause.of_api_server();
+        let why = format!("this seat's member {old} has lost its volume; who else answers is not known: {clause}");
+        wait(reason, why, RETRY_INTERVAL).reading(again)
+    })?;
+    quorum::may_remove(list, &observed.live(list.cluster, now), wanted, old).map_err(|why| {
+        let why = format!("this seat's member {old} has lost its volume and cannot be removed yet: {why}");
+        wait(Reason::QuorumAtRisk, why, RETRY_INTERVAL).reading(again)
+    })?;
+    Ok(Draft::act(
+        Phase::Joining,
+        Reason::ReplacingMember,
+        format!("the volume of this seat's member {old} is gone: that member is removed first"),
+        [Action::Remove { member: old }],
+    )
+    .within(pause(observed))
+    .reading(again))
 }
 
-/// What etcd compares with its peers' list: every member, URLs byte for byte (unequal ones are
+/// The members as etcd compares them with its peers' list: every one, URLs byte for byte (unequal ones are
 /// resolved by DNS, for up to 30 s), one unique name each, its own among them.
-fn initial_cluster(o: &Observed, list: &MemberList, join: Identity) -> Vec<(String, String)> {
+fn initial_cluster(observed: &Observed, list: &MemberList, join: Identity) -> Vec<(String, String)> {
     list.members
         .iter()
         .flat_map(|(id, member)| {
             let name = if *id == join.member {
-                o.me.name.clone()
+                observed.me.name.clone()
             } else {
                 format!("m{id}")
             };
@@ -201,8 +208,10 @@ fn initial_cluster(o: &Observed, list: &MemberList, join: Identity) -> Vec<(Stri
         .collect()
 }
 
-fn every_volume_is_empty(o: &Observed, wanted: Wanted, now: Time) -> bool {
-    let Some(peers) = o.peers.fresh(now) else { return false };
+fn every_volume_is_empty(observed: &Observed, wanted: Wanted, now: Time) -> bool {
+    let Some(peers) = observed.peers.fresh(now) else {
+        return false;
+    };
     let empty = |seat| {
         peers
             .get(&seat)
@@ -213,5 +222,5 @@ fn every_volume_is_empty(o: &Observed, wanted: Wanted, now: Time) -> bool {
         && peers
             .values()
             .all(|peer| peer.agent.fresh(now).is_some_and(|report| !report.has_data))
-        && wanted.seats().filter(|seat| *seat != o.me.seat).all(empty)
+        && wanted.seats().filter(|seat| *seat != observed.me.seat).all(empty)
 }

@@ -9,6 +9,7 @@
 //! statefulset: wants 3
 //! ----
 //! Joining: asking to join as a learner
+//!   reason Joining
 //!   do AddLearner
 //!   read List(c1)
 //!   again at once
@@ -21,10 +22,12 @@
 
 mod notation;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use muster_membership::decide;
+use muster_membership::{Reason, decide};
+use muster_reasons::Place;
 use notation::Scene;
 
 /// Runs one file; the same text with the answers as they are now.
@@ -67,15 +70,37 @@ fn run(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-#[test]
-fn every_scenario_is_decided_as_written() {
+fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&dir)
+        .expect("the folder of scenarios")
+        .map(|entry| entry.expect("an entry of the folder").path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "txt"));
     files.sort();
     assert!(!files.is_empty());
+    files
+}
+
+/// The table of reasons names none for seats that the core never gives.
+#[test]
+fn every_reason_of_a_seat_is_in_a_scenario() {
+    let texts: String = files().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let shown: BTreeSet<_> = texts
+        .lines()
+        .filter_map(|line| line.strip_prefix("  reason "))
+        .collect();
+    let of_seats = Reason::ALL
+        .iter()
+        .filter(|reason| reason.places().contains(&Place::Seat));
+    let expected: BTreeSet<_> = of_seats.map(|reason| reason.name()).collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn every_scenario_is_decided_as_written() {
     let mut wrong = vec![];
-    for path in files {
+    for path in files() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).unwrap();
         let now = run(&text).unwrap_or_else(|why| panic!("{name}: {why}"));

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use muster_membership::limits;
+use muster_membership::timing;
 use tokio::sync::Mutex as Turn;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
@@ -18,9 +18,9 @@ use tokio::time::{timeout, timeout_at};
 use super::Failure;
 
 /// An answer to a question from longer ago moves nothing.
-pub(super) const OLDEST: Duration = Duration::from_millis(limits::FRESH);
+pub(super) const OLDEST: Duration = timing::FRESHNESS;
 /// How old a question may be whose answer is given out: until a decision, the look's other parts take their time.
-const USABLE: Duration = Duration::from_millis(limits::FRESH - 800);
+const USABLE: Duration = timing::FRESHNESS.saturating_sub(Duration::from_millis(800));
 /// With a late answer at hand, how long one to the question of this moment is waited for. What is slow does not
 /// become quick in it, and what is at hand does not become old.
 const SOON: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use muster_membership::limits;
+use muster_membership::timing;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,7 +19,9 @@ use crate::socket::server::LEAVE_SIGN_OF_LIFE;
 
 /// More than the agent beside the leader, and its deputy after it, wait before they remove a
 /// member that should leave by itself.
-const OTHERS: Duration = Duration::from_millis(limits::TIME_TO_LEAVE + limits::TIME_TO_DEPUTISE + limits::FRESH);
+const OTHERS: Duration = timing::TIME_TO_LEAVE
+    .saturating_add(timing::TIME_TO_DEPUTISE)
+    .saturating_add(timing::FRESHNESS);
 
 /// Where to ask, and how long.
 #[derive(Debug, Clone)]

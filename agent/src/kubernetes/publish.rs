@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use muster_api::HexId;
 use muster_api::names::{LEADER_MANAGER, agent_manager};
 use muster_api::status::{MemberStatus, SeatStatus};
-use muster_membership::limits;
+use muster_membership::timing;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,7 +18,8 @@ const WRITE: Duration = Duration::from_secs(5);
 /// When the members are written once more, in case that an agent whose etcd had lost the lead wrote after this one
 /// in the belief that it still leads: it learns of it before, as its own etcd's word counts for five seconds.
 const AGAIN: Duration = Duration::from_secs(15);
-const _: () = assert!(AGAIN.as_millis() >= limits::FRESH as u128 + limits::READ as u128 + WRITE.as_millis());
+const _: () =
+    assert!(AGAIN.as_millis() >= timing::FRESHNESS.as_millis() + timing::READ_TIMEOUT.as_millis() + WRITE.as_millis());
 
 /// What the leader's agent publishes.
 #[derive(Debug, Clone, PartialEq)]

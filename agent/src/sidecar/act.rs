@@ -1,6 +1,6 @@
 //! Acting: each step of a decision, in order; the first that does not surely succeed ends the list.
 
-use muster_membership::ids::founding_cluster_id;
+use muster_membership::founding_cluster_id;
 use muster_membership::{Action, ArchiveReason, ClusterId, Decision, Reading, StartPlan};
 
 use crate::etcd::Failure;
@@ -17,7 +17,7 @@ impl Agent {
         let decided = self.now();
         for action in &decision.actions {
             // What was decided a while ago was decided about another world: look again.
-            if self.now().since(decided) > muster_membership::limits::FRESH {
+            if self.now().since(decided) > muster_membership::timing::FRESHNESS {
                 return;
             }
             // A step forgets what it was decided from.

@@ -113,7 +113,7 @@ impl Agent {
 
     /// Until `at` on the agent's clock.
     pub(crate) fn until(&self, at: Time) -> Duration {
-        Duration::from_millis(at.since(self.now()))
+        at.since(self.now())
     }
 
     /// Own etcd's client URL.

@@ -8,7 +8,7 @@ use muster_api::HexId;
 use muster_api::names::AGENT_PORT;
 use muster_api::status::{MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
 use muster_api::status_report::StatusReport;
-use muster_membership::{Decision, Launcher, Phase, Time, decide, limits};
+use muster_membership::{Decision, Launcher, Phase, Time, decide, timing};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -217,7 +217,7 @@ impl Agent {
         match (self.observed.launcher, status, self.observed.leaderless_since) {
             (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
             // Without an answer, too: an etcd that has found no leader since it started serves no clients.
-            (Launcher::Running, _, Some(since)) if now.since(since) >= limits::ELECTION => Quorum::Lost,
+            (Launcher::Running, _, Some(since)) if now.since(since) >= timing::ELECTION_TIME => Quorum::Lost,
             _ => Quorum::Unknown,
         }
     }

@@ -6,10 +6,10 @@
 use clap::ValueEnum;
 use muster_membership::{
     Action, Birth, BirthPhase, Decision, EtcdStatus, Identity, Launcher, MemberId, MemberList, Memory, Need, Observed,
-    Peer, Phase, Reading, Seat, StartPlan, Wanted, Workload, decide,
+    Peer, Phase, Reading, Reason, Seat, StartPlan, Wanted, Workload, decide,
 };
 
-use crate::view::NOW;
+use crate::time::NOW;
 
 /// A deliberate bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    /// What the invariant that it breaks is called in the counterexample.
+    /// The words that name the broken invariant in the counterexample.
     #[must_use]
     pub fn breaks(self) -> &'static str {
         match self {
@@ -146,6 +146,7 @@ fn found_alone(o: &Observed, memory: &Memory) -> Option<Decision> {
         needs: Default::default(),
         next_check: NOW,
         phase: Some(Phase::Founding),
+        reason: Some(Reason::Founding),
         why: "nobody answers: this seat founds".into(),
         memory: memory.clone(),
     })
@@ -161,6 +162,7 @@ fn wait(memory: &Memory, need: Need, why: &str) -> Decision {
         needs: [need].into(),
         next_check: NOW,
         phase: Some(Phase::Waiting),
+        reason: Some(Reason::OlderDataPossible),
         why: why.into(),
         memory: memory.clone(),
     }

@@ -3,10 +3,10 @@
 //! Raft itself is taken as correct. A change commits when the leader reaches a quorum of the membership
 //! that it changes; members that the leader reaches apply it at once, all others when they reach it again.
 
-use crate::pools::Pools;
+use crate::intern::Pools;
 use crate::state::{Change, Config, Entry, Grounds, Id, Pending, SEATS, State, linked};
 
-/// Which of etcd's health checks an add has to pass.
+/// The health check of etcd that an add has to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HealthRule {
     /// Every voter is connected (up to 3.5.29 and 3.6.10).
@@ -15,14 +15,14 @@ pub enum HealthRule {
     Quorum,
 }
 
-/// How a request for a change of membership ends.
+/// The answer to a request for a change of membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It would be accepted.
+    /// The request would be accepted.
     Accepted,
-    /// It is refused.
+    /// The request is refused.
     Refused,
-    /// There is nothing to do: the member is gone already.
+    /// Nothing is to be done: the member is gone already.
     Already,
 }
 
@@ -45,7 +45,7 @@ pub fn entry(config: &Config, id: Id) -> Option<&Entry> {
     config.iter().find(|e| e.id == id)
 }
 
-/// Whether some voter of `config` that is one of `live` reaches a quorum of them.
+/// True if some voter of `config` that is one of `live` reaches a quorum of them.
 pub fn has_quorum(config: &Config, live: u64, cut: u16) -> bool {
     let alive = |id: &Id| live & id.bit() != 0;
     let needed = voters(config).count() / 2 + 1;
@@ -57,7 +57,7 @@ pub fn has_quorum(config: &Config, live: u64, cut: u16) -> bool {
     })
 }
 
-/// Whether `leader` reaches a quorum.
+/// True if `leader` reaches a quorum.
 fn reaches_quorum(s: &State, config: &Config, leader: Id) -> bool {
     let reached = voters(config).filter(|id| s.runs(*id) && s.linked(leader.seat(), id.seat()));
     reached.count() > voters(config).count() / 2
@@ -75,7 +75,7 @@ pub fn known_leader(s: &State, working: Option<Id>, seat: usize) -> Option<Id> {
     own.or(working.filter(|leader| s.linked(seat, leader.seat())))
 }
 
-/// Whether a linearizable read by the agent of `from` succeeds at somebody who also serves lists.
+/// True if a linearizable read by the agent of `from` succeeds at a member that also serves lists.
 pub fn can_read(s: &State, pools: &Pools, working: Option<Id>, from: usize) -> bool {
     serves(s, pools, working, from).next().is_some()
 }
@@ -108,7 +108,7 @@ pub fn receivers(s: &State, pools: &Pools, from: usize, change: Change, anybody:
         .collect()
 }
 
-/// What `receiver` says to `change`, by its own view of the members.
+/// The answer of `receiver` to `change`, by its own view of the members.
 pub fn answer(s: &State, pools: &Pools, rule: HealthRule, receiver: Id, change: Change) -> Answer {
     let view = pools.configs.get(s.seats[receiver.seat()].view);
     let connected = |id: Id| s.runs(id) && s.linked(receiver.seat(), id.seat());
@@ -220,7 +220,7 @@ pub fn commit(s: &mut State, pools: &mut Pools, pending: Pending) -> Result<(), 
     Ok(())
 }
 
-/// What happens by itself and at once: members that reach the leader learn what it knows, and members that
+/// Lets happen what happens by itself and at once: members that reach the leader learn what it knows, and members that
 /// learn of their own removal end.
 pub fn spread(s: &mut State, pools: &mut Pools) {
     loop {
@@ -264,7 +264,7 @@ pub fn spread(s: &mut State, pools: &mut Pools) {
     }
 }
 
-/// Whether `id` may become the leader: it has every committed change, and reaches a quorum.
+/// True if `id` may become the leader: it has every committed change, and reaches a quorum.
 pub fn may_lead(s: &State, pools: &Pools, id: Id) -> bool {
     let config = pools.configs.get(s.config);
     s.runs(id)

@@ -1,8 +1,8 @@
-//! What happens to the objects in the API server.
+//! Moves of the objects in the API server.
 
 use crate::etcd;
+use crate::intern::Pools;
 use crate::moves::{Move, Settings};
-use crate::pools::Pools;
 use crate::state::{Pod, Record, State};
 
 /// The birth record is deleted, or made anew.

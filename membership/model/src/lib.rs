@@ -3,33 +3,39 @@
 //! See `README.md` for what is modelled, what is not, and how to read a counterexample.
 
 pub mod bugs;
-pub mod decided;
+pub mod canonical;
+pub mod decision_invariants;
 pub mod etcd;
+pub mod explain;
+pub mod intern;
 pub mod kubernetes;
+pub mod liveness;
+pub mod look;
+pub mod model;
 pub mod moves;
-pub mod pools;
+pub mod phrases;
 pub mod search;
-pub mod settle;
 pub mod state;
 pub mod steps;
-pub mod tell;
+pub mod time;
 pub mod view;
 pub mod walk;
 
 use bugs::Bug;
 use etcd::HealthRule;
-use moves::{Model, Settings};
+use model::Model;
+use moves::Settings;
 use search::{Bounds, Found, search};
 use state::State;
 
-/// Where a search starts.
+/// The states where a search starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum From {
     /// Clusters that do not exist yet.
     Unborn,
     /// Clusters at rest.
     Rest,
-    /// Both.
+    /// Both kinds.
     All,
 }
 
@@ -74,7 +80,7 @@ pub fn hunt(bug: Bug) -> (Model, Found) {
     };
     let bounds = Bounds {
         states: 3_000_000,
-        settle_every: usize::from(bug == Bug::WaitsForItsOldMember),
+        fair_run_every: usize::from(bug == Bug::WaitsForItsOldMember),
     };
     let found = search(&mut model, &starts, bounds);
     (model, found)

@@ -8,9 +8,10 @@ use std::time::Instant;
 use clap::{Parser, Subcommand, ValueEnum};
 use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Settings};
-use muster_membership_model::search::{Bounds, Trace, search};
-use muster_membership_model::{From, starts, tell, walk};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::{Settings, Trace};
+use muster_membership_model::search::{Bounds, search};
+use muster_membership_model::{From, explain, starts, walk};
 
 #[derive(Parser)]
 #[command(about = "Checks the membership decisions against a model of etcd, Kubernetes and their faults")]
@@ -23,61 +24,61 @@ struct Args {
 enum Command {
     /// Searches every state within the bounds.
     Check {
-        /// Seats.
+        /// The number of seats.
         #[arg(long, default_value_t = 3)]
         seats: usize,
-        /// Faults on one way, at most.
+        /// The most faults on one way.
         #[arg(long, default_value_t = 1)]
         faults: u8,
-        /// Scalings on one way, at most.
+        /// The most scalings on one way.
         #[arg(long, default_value_t = 1)]
         scalings: u8,
-        /// Where it starts.
+        /// The states where the search starts.
         #[arg(long, default_value = "all")]
         from: From,
-        /// States, at most.
+        /// The most states.
         #[arg(long, default_value_t = 20_000_000)]
         states: usize,
-        /// Tries a fair run from one of so many states.
+        /// The number of states of which one is tried with a fair run.
         #[arg(long, default_value_t = 1)]
-        settle_every: usize,
+        fair_run_every: usize,
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
-        /// Without an operator.
+        /// Do without an operator.
         #[arg(long)]
         no_operator: bool,
-        /// What is known from the API server may be older than what is known from etcd.
+        /// An agent may know something older from the API server than from etcd.
         #[arg(long)]
         stale_reads: bool,
-        /// With a deliberate bug.
+        /// The deliberate bug to search with.
         #[arg(long)]
         bug: Option<Bug>,
     },
     /// Walks at random.
     Walk {
-        /// Seats.
+        /// The number of seats.
         #[arg(long, default_value_t = 5)]
         seats: usize,
-        /// Moves.
+        /// The number of moves.
         #[arg(long, default_value_t = 1_000_000)]
         steps: usize,
-        /// Where the randomness starts.
+        /// The seed of the random moves.
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// etcd's health check is that of 3.5.29 and before: every voter must be connected.
         #[arg(long)]
         old_health_rule: bool,
-        /// Without an operator.
+        /// Do without an operator.
         #[arg(long)]
         no_operator: bool,
-        /// What is known from the API server may be older than what is known from etcd.
+        /// An agent may know something older from the API server than from etcd.
         #[arg(long)]
         stale_reads: bool,
     },
     /// Shows that each deliberate bug is found.
     Bugs,
-    /// Searches all that is worth a long search, and prints a table.
+    /// Runs the long searches and walks, and prints a table.
     Table,
 }
 
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
             scalings,
             from,
             states,
-            settle_every,
+            fair_run_every,
             old_health_rule,
             no_operator,
             stale_reads,
@@ -108,14 +109,14 @@ fn main() -> ExitCode {
                 bug,
             });
             let starts = starts(&mut model, from, faults, scalings);
-            let found = search(&mut model, &starts, Bounds { states, settle_every });
+            let found = search(&mut model, &starts, Bounds { states, fair_run_every });
             println!(
                 "{} states, {} moves, depth {}, {}; fair runs from {} states; {:.1} s",
                 found.states,
                 found.moves,
                 found.depth,
                 if found.complete { "complete" } else { "cut off" },
-                found.settled,
+                found.fair_runs,
                 began.elapsed().as_secs_f64(),
             );
             for (why, count) in &found.excused {
@@ -159,7 +160,7 @@ fn main() -> ExitCode {
 fn show(model: &mut Model, trace: Option<Trace>) -> bool {
     match trace {
         Some(trace) => {
-            println!("{}", tell::trace(model, &trace));
+            println!("{}", explain::trace(model, &trace));
             true
         }
         None => false,
@@ -177,7 +178,7 @@ fn bugs() -> bool {
             began.elapsed().as_secs_f64()
         );
         match found.trace {
-            Some(trace) => println!("{}", tell::trace(&mut model, &trace)),
+            Some(trace) => println!("{}", explain::trace(&mut model, &trace)),
             None => {
                 println!("  NOT FOUND\n");
                 missed = true;

@@ -2,58 +2,42 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::moves::{Model, Move};
-use crate::settle::{self, Settled};
-use crate::state::State;
+use crate::liveness::{self, Ending};
+use crate::model::Model;
+use crate::moves::{Move, Trace};
+use crate::state::{State, fingerprint};
 
-/// A state's fingerprint.
-#[must_use]
-pub fn fingerprint(s: &State) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(s)
-}
-
-/// A way into a bad state.
-#[derive(Debug, Clone)]
-pub struct Trace {
-    /// Where it begins.
-    pub start: State,
-    /// What happens.
-    pub moves: Vec<Move>,
-    /// What is wrong then.
-    pub broken: String,
-}
-
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// Different states.
+    /// The number of different states.
     pub states: usize,
-    /// Moves between them.
+    /// The number of moves between them.
     pub moves: usize,
-    /// The longest of the shortest ways to a state.
+    /// The length of the longest of the shortest ways to a state.
     pub depth: usize,
-    /// Every state within the bounds was reached.
+    /// True if every state within the bounds was reached.
     pub complete: bool,
-    /// States from which a fair run was tried.
-    pub settled: usize,
-    /// Of these, those that ended without what the StatefulSet wants, by reason.
+    /// The number of states from which a fair run was tried.
+    pub fair_runs: usize,
+    /// The number of these that ended without what the StatefulSet wants, by reason.
     pub excused: BTreeMap<&'static str, usize>,
-    /// The first bad state.
+    /// The way into the first bad state, if there is one.
     pub trace: Option<Trace>,
 }
 
-/// How far to search.
+/// The bounds of a search.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// At most this many states.
+    /// The most states.
     pub states: usize,
-    /// Try a fair run from one of so many states (0: from none).
-    pub settle_every: usize,
+    /// The number of states of which one is tried with a fair run (0: none is).
+    pub fair_run_every: usize,
 }
 
-/// Fingerprints are as good as random already.
+/// A hasher that takes fingerprints as they are: they are as good as random already.
 #[derive(Debug, Default)]
 struct AsIs(u64);
 
@@ -79,7 +63,7 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     let mut found = Found::default();
     let mut reached = Reached::default();
     let mut queue = VecDeque::new();
-    let mut settler = settle::Settler::default();
+    let mut fair_runs = liveness::FairRuns::default();
     for start in starts {
         let key = fingerprint(start);
         if reached.insert(key, key).is_none() {
@@ -89,12 +73,12 @@ pub fn search(model: &mut Model, starts: &[State], bounds: Bounds) -> Found {
     while let Some((s, depth)) = queue.pop_front() {
         found.depth = found.depth.max(depth);
         let key = fingerprint(&s);
-        if bounds.settle_every > 0 && key.is_multiple_of(bounds.settle_every as u64) {
-            found.settled += 1;
-            match settler.settle(model, s) {
-                Settled::Converged => {}
-                Settled::Excused(why) => *found.excused.entry(why).or_default() += 1,
-                Settled::Stuck(why) => {
+        if bounds.fair_run_every > 0 && key.is_multiple_of(bounds.fair_run_every as u64) {
+            found.fair_runs += 1;
+            match fair_runs.ending(model, s) {
+                Ending::Converged => {}
+                Ending::Excused(why) => *found.excused.entry(why).or_default() += 1,
+                Ending::Stuck(why) => {
                     found.trace = Some(trace(model, &reached, starts, key, None, why));
                     break;
                 }

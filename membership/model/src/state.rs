@@ -3,7 +3,7 @@
 //! A state is small and hashed often, so what is large in it (member lists, memories, plans) is kept in
 //! pools, and the state holds their numbers.
 
-use crate::pools::{Pools, names};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 /// The most seats that the model knows.
 pub const SEATS: usize = 5;
@@ -33,13 +33,13 @@ impl Id {
         1 << self.0
     }
 
-    /// As a number.
+    /// The ID as a number, as the core has it.
     #[must_use]
     pub fn number(self) -> u64 {
         u64::from(self.0)
     }
 
-    /// Back from a number.
+    /// The ID of a number; none if no seat can have it.
     #[must_use]
     pub fn from_number(number: u64) -> Option<Self> {
         let id = Self(u8::try_from(number).ok()?);
@@ -69,26 +69,26 @@ impl std::fmt::Display for Id {
 pub struct Entry {
     /// The member.
     pub id: Id,
-    /// It has no vote.
+    /// True if it has no vote.
     pub learner: bool,
-    /// It has published its name.
+    /// True if it has published its name.
     pub started: bool,
 }
 
 /// A membership, by ID.
 pub type Config = Vec<Entry>;
 
-/// What a seat's pod is doing.
+/// The state of a seat's pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Pod {
-    /// There is none.
+    /// No pod.
     #[default]
     Gone,
-    /// It runs.
+    /// The pod runs.
     Up,
-    /// It was deleted; its hook waits.
+    /// The pod was deleted; its hook waits.
     Ending,
-    /// A probe failed: the hook waits, and only the etcd container ends.
+    /// A probe of the pod failed: the hook waits, and only the etcd container ends.
     Restarting,
 }
 
@@ -97,7 +97,7 @@ pub enum Pod {
 pub struct Seat {
     /// Its pod.
     pub pod: Pod,
-    /// etcd runs.
+    /// True if etcd runs.
     pub running: bool,
     /// The member in the WAL's metadata.
     pub wal: Option<Id>,
@@ -105,34 +105,34 @@ pub struct Seat {
     pub join: Option<Id>,
     /// The member that was removed.
     pub tombstone: Option<Id>,
-    /// A WAL was seen on this volume.
+    /// True if a WAL was seen on this volume.
     pub wal_seen: bool,
-    /// A start failed before there was a WAL.
+    /// True if a start failed before there was a WAL.
     pub leftovers: bool,
-    /// etcd cannot open the data.
+    /// True if etcd cannot open the data.
     pub corrupt: bool,
-    /// That happened on this volume before.
+    /// True if that happened on this volume before.
     pub corrupt_before: bool,
     /// The claim that this volume made, counted from 1.
     pub claim: u8,
     /// The membership that this volume's etcd has applied.
     pub view: u32,
-    /// What the agent remembers.
+    /// The agent's memory.
     pub memory: u32,
-    /// What the agent is about to do (0: nothing).
+    /// The agent's plan (0: none).
     pub plan: u32,
-    /// How much of that is done.
+    /// The number of the plan's steps that are done.
     pub step: u8,
-    /// What the agent read from the API server a moment ago, if it goes by that at its next look.
+    /// The agent's last answer from the API server, if it goes by that at its next look.
     pub read: Option<ApiRead>,
 }
 
-/// What the API server says.
+/// An answer of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ApiRead {
     /// The seats that are wanted.
     pub wanted: u8,
-    /// The StatefulSet is being deleted.
+    /// True if the StatefulSet is being deleted.
     pub deleting: bool,
     /// The birth record.
     pub record: Record,
@@ -141,7 +141,7 @@ pub struct ApiRead {
 }
 
 impl Seat {
-    /// The same pod with another volume.
+    /// The seat with the same pod and another volume.
     #[must_use]
     pub fn with_new_volume(self) -> Self {
         Self {
@@ -153,7 +153,7 @@ impl Seat {
         }
     }
 
-    /// The same volume without a pod.
+    /// The seat with the same volume and no pod.
     #[must_use]
     pub fn without_pod(self) -> Self {
         Self {
@@ -167,7 +167,7 @@ impl Seat {
         }
     }
 
-    /// The agent starts again.
+    /// The seat after a restart of its agent.
     #[must_use]
     pub fn with_new_agent(self) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl Seat {
         }
     }
 
-    /// The hook waits.
+    /// True if the hook waits.
     #[must_use]
     pub fn hook_waits(&self) -> bool {
         matches!(self.pod, Pod::Ending | Pod::Restarting)
@@ -189,21 +189,21 @@ impl Seat {
 /// The birth record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Record {
-    /// There is none.
+    /// No record.
     #[default]
     Missing,
-    /// Nobody has claimed.
+    /// A record that nobody has claimed.
     Unclaimed {
-        /// Its creator knows that there are no older volumes.
+        /// True if its creator knows that there are no older volumes.
         attested: bool,
     },
-    /// Seat 0 claimed; claims are counted from 1.
+    /// The record that seat 0 has claimed; claims are counted from 1.
     Claimed(u8),
-    /// The cluster of that claim has served.
+    /// The record of a cluster that has served.
     Formed {
         /// The claim.
         claim: u8,
-        /// The record names the volume that claimed.
+        /// True if the record names the volume that claimed.
         founder_known: bool,
     },
 }
@@ -239,7 +239,7 @@ impl Change {
     }
 }
 
-/// What a step rests on: who ran, and who was cut off from whom, when its agent looked.
+/// The grounds of a step: who ran, and who was cut off from whom, when its agent looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Grounds {
     /// The members that ran.
@@ -248,7 +248,7 @@ pub struct Grounds {
     pub cut: u16,
     /// The seats that were wanted, as read.
     pub wanted: u8,
-    /// Of the members to be removed, those that had no vote, or did not answer.
+    /// The members to be removed that had no vote, or did not answer.
     pub exempt: u64,
 }
 
@@ -257,11 +257,11 @@ pub struct Grounds {
 pub struct Pending {
     /// The change.
     pub change: Change,
-    /// What it rests on.
+    /// Its grounds.
     pub grounds: Grounds,
 }
 
-/// The whole world.
+/// The state of the whole world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct State {
     /// The seats.
@@ -270,13 +270,13 @@ pub struct State {
     pub replicas: u8,
     /// The target while the operator shrinks.
     pub shrink: Option<u8>,
-    /// The StatefulSet is being deleted.
+    /// True if the StatefulSet is being deleted.
     pub deleting: bool,
     /// The seats whose agents get no answer from the API server.
     pub api_cut: u8,
-    /// The EtcdCluster's status knows the cluster.
+    /// True if the EtcdCluster's status knows the cluster.
     pub published: bool,
-    /// Which seats cannot reach which.
+    /// The links that are cut.
     pub cut: u16,
     /// The birth record.
     pub record: Record,
@@ -303,29 +303,29 @@ pub struct State {
 }
 
 impl State {
-    /// Whether seats `a` and `b` reach each other.
+    /// True if seats `a` and `b` reach each other.
     #[must_use]
     pub fn linked(&self, a: usize, b: usize) -> bool {
         linked(self.cut, a, b)
     }
 
-    /// Whether `id`'s etcd runs.
+    /// True if `id`'s etcd runs.
     #[must_use]
     pub fn runs(&self, id: Id) -> bool {
         let seat = &self.seats[id.seat()];
         seat.running && seat.wal == Some(id)
     }
 
-    /// Nobody gets an answer from the API server.
+    /// The value of `api_cut` when nobody gets an answer from the API server.
     pub const API_DOWN: u8 = (1 << SEATS) - 1;
 
-    /// Whether the API server answers the agent of seat `i`.
+    /// True if the API server answers the agent of seat `i`.
     #[must_use]
     pub fn api_answers(&self, i: usize) -> bool {
         self.api_cut & 1 << i == 0
     }
 
-    /// What the API server says to the agent of seat `i`, if it answers.
+    /// The API server's answer to the agent of seat `i`, if there is one.
     #[must_use]
     pub fn api(&self, i: usize) -> Option<ApiRead> {
         self.api_answers(i).then(|| ApiRead {
@@ -342,94 +342,6 @@ impl State {
         self.shrink.unwrap_or(self.replicas)
     }
 
-    /// The members that something still refers to.
-    #[must_use]
-    pub fn mentioned(&self, pools: &Pools) -> u64 {
-        let pending = self.pending.map_or(0, |p| p.change.target().bit());
-        let leader = self.leader.map_or(0, Id::bit);
-        let seats = self.seats.iter().map(|seat| {
-            let disk = [seat.wal, seat.join, seat.tombstone].into_iter().flatten();
-            let pooled = pools.configs.mentions(seat.view)
-                | pools.memories.mentions(seat.memory)
-                | pools.plans.mentions(seat.plan);
-            disk.fold(pooled, |set, id| set | id.bit())
-        });
-        seats.fold(pending | leader | pools.configs.mentions(self.config), |set, ids| {
-            set | ids
-        })
-    }
-
-    /// Brings states that differ only in the names of members, or in what nobody can ask for any more, to one form.
-    pub fn canonical(&mut self, pools: &mut Pools) {
-        let members = pools.configs.mentions(self.config);
-        for i in 0..SEATS {
-            let memory = self.seats[i].memory;
-            if pools.memories.mentions(memory) & !members != 0 {
-                self.seats[i].memory = pools.memories.keep(memory, members);
-            }
-        }
-        let used = self.mentioned(pools);
-        self.caught_up &= members;
-        self.born &= used;
-        let names = names(used);
-        if names.iter().any(|(old, new)| old != new) {
-            self.rename(pools, &names);
-        }
-    }
-
-    /// Who ends, or is cut off, after an agent has looked, does so through no fault of the agent.
-    pub fn excuse_faults(&mut self, before: &State, pools: &mut Pools) {
-        let ended = before.running() & !self.running() & pools.configs.mentions(self.config);
-        let excuse = |grounds: Grounds, cut: u16| Grounds {
-            ran: grounds.ran | ended,
-            cut: grounds.cut & cut,
-            ..grounds
-        };
-        let cut = self.cut;
-        if ended == 0 && before.cut == cut {
-            return;
-        }
-        if let Some(pending) = &mut self.pending {
-            pending.grounds = excuse(pending.grounds, cut);
-        }
-        for seat in &mut self.seats {
-            let plan = pools.plans.get(seat.plan);
-            if plan.grounds.ran != 0 && excuse(plan.grounds, cut) != plan.grounds {
-                let mut plan = plan.clone();
-                plan.grounds = excuse(plan.grounds, cut);
-                seat.plan = pools.plans.number(&plan);
-            }
-        }
-    }
-
-    fn rename(&mut self, pools: &mut Pools, names: &[(Id, Id)]) {
-        let new = |id: Id| names.iter().find(|(old, _)| *old == id).map_or(id, |(_, new)| *new);
-        let set = |set: u64| {
-            let kept = names.iter().filter(|(old, _)| set & old.bit() != 0);
-            kept.fold(0, |set, (_, new)| set | new.bit())
-        };
-        for seat in &mut self.seats {
-            seat.wal = seat.wal.map(new);
-            seat.join = seat.join.map(new);
-            seat.tombstone = seat.tombstone.map(new);
-            seat.view = pools.configs.rename(seat.view, &new, &set);
-            seat.memory = pools.memories.rename(seat.memory, &new, &set);
-            seat.plan = pools.plans.rename(seat.plan, &new, &set);
-        }
-        self.config = pools.configs.rename(self.config, &new, &set);
-        self.leader = self.leader.map(new);
-        self.caught_up = set(self.caught_up);
-        self.born = set(self.born);
-        self.pending = self.pending.map(|p| Pending {
-            change: p.change.with(new(p.change.target())),
-            grounds: Grounds {
-                ran: set(p.grounds.ran),
-                exempt: set(p.grounds.exempt),
-                ..p.grounds
-            },
-        });
-    }
-
     /// The members that run.
     #[must_use]
     pub fn running(&self) -> u64 {
@@ -442,7 +354,7 @@ impl State {
     }
 }
 
-/// Whether seats `a` and `b` reach each other when the links `cut` are cut.
+/// True if seats `a` and `b` reach each other when the links `cut` are cut.
 #[must_use]
 pub fn linked(cut: u16, a: usize, b: usize) -> bool {
     a == b || cut & link(a, b) == 0
@@ -453,4 +365,10 @@ pub fn linked(cut: u16, a: usize, b: usize) -> bool {
 pub fn link(a: usize, b: usize) -> u16 {
     let (low, high) = (a.min(b), a.max(b));
     1 << (high * (high - 1) / 2 + low)
+}
+
+/// A state's fingerprint.
+#[must_use]
+pub fn fingerprint(s: &State) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(s)
 }

@@ -4,29 +4,10 @@ use muster_membership::{Action, ArchiveReason, StartPlan};
 
 use crate::bugs::Bug;
 use crate::etcd::{self, Answer};
-use crate::moves::Settings;
-use crate::pools::{Plan, Pools};
+use crate::intern::{Plan, Pools};
+use crate::moves::{Outcome, Settings};
 use crate::state::{Change, Id, Pending, Pod, Record, Seat, State};
 use crate::view::token;
-
-/// What becomes of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It succeeds.
-    Done,
-    /// It is refused, or cannot be asked.
-    Refused,
-    /// A fault, for requests to etcd: it commits, and the reply is lost.
-    ReplyLost,
-    /// It is in the leader's log when the agent gives up waiting: it may commit later. A fault, if the leader
-    /// could have committed it.
-    Late,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::ReplyLost, Self::Late];
-}
 
 /// Takes the next step of seat `i`'s plan. `None`: it cannot end like that. An error: an invariant is broken.
 pub fn step(

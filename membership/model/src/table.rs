@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Settings};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::Settings;
 use muster_membership_model::search::{Bounds, search};
-use muster_membership_model::{From, starts, tell, walk};
+use muster_membership_model::{From, explain, starts, walk};
 
 const PLAIN: Settings = Settings {
     seats: 2,
@@ -15,16 +16,16 @@ const PLAIN: Settings = Settings {
     bug: None,
 };
 
-/// What a line searches.
+/// The search that a line of the table tells of.
 enum Search {
     /// Every state within the bounds.
     Exhaustive {
         from: From,
         faults: u8,
         scalings: u8,
-        settle_every: usize,
+        fair_run_every: usize,
     },
-    /// So many moves at random.
+    /// Moves at random.
     Walk { steps: usize, seed: u64 },
 }
 
@@ -34,12 +35,12 @@ struct Line {
 }
 
 impl Line {
-    fn exhaustive(settings: Settings, from: From, faults: u8, scalings: u8, settle_every: usize) -> Self {
+    fn exhaustive(settings: Settings, from: From, faults: u8, scalings: u8, fair_run_every: usize) -> Self {
         let search = Search::Exhaustive {
             from,
             faults,
             scalings,
-            settle_every,
+            fair_run_every,
         };
         Self { settings, search }
     }
@@ -143,16 +144,16 @@ fn search_line(line: &Line) -> bool {
             from,
             faults,
             scalings,
-            settle_every,
+            fair_run_every,
         } => {
             let starts = starts(&mut model, from, faults, scalings);
             let bounds = Bounds {
                 states: 200_000_000,
-                settle_every,
+                fair_run_every,
             };
             let found = search(&mut model, &starts, bounds);
             states = found.states.to_string();
-            (moves, runs) = (found.moves, found.settled);
+            (moves, runs) = (found.moves, found.fair_runs);
             excused = found.excused.values().sum::<usize>();
             result = if found.complete { "complete" } else { "cut off" };
             trace = found.trace;
@@ -172,7 +173,7 @@ fn search_line(line: &Line) -> bool {
         if trace.is_some() { "BROKEN" } else { result },
     );
     if let Some(trace) = &trace {
-        println!("\n{}", tell::trace(&mut model, trace));
+        println!("\n{}", explain::trace(&mut model, trace));
     }
     trace.is_some() || result == "cut off"
 }

@@ -1,30 +1,19 @@
-//! What one agent sees of the world, and what the core decides from it.
-//!
-//! A look answers everything that the core asks for at one moment; what happens between the look and the
-//! steps that follow from it is up to the model. Time is taken out: a moment that the core remembers is
-//! either now, or so long ago that every patience has run out.
+//! A view: everything in the world that one agent's decision depends on, and the same in the core's words.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use muster_membership as core;
-use muster_membership::memory::LearnerWatch;
 use muster_membership::{
-    Action, AgentReport, Birth, BirthPhase, ClusterId, Decision, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me,
-    Member, MemberId, MemberList, Memory, Need, Observed, Peer, Reading, Time, Wanted, Workload,
+    AgentReport, Birth, BirthPhase, ClusterId, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me, Member, MemberId,
+    MemberList, Need, Observed, Peer, Reading, Unread, Wanted, Workload,
 };
 
-use crate::bugs::Bug;
-use crate::decided;
 use crate::etcd;
-use crate::pools::Pools;
+use crate::intern::Pools;
 use crate::state::{ApiRead, Config, Id, Pod, Record, SEATS, State};
+use crate::time::NOW;
 
-/// The moment of every decision.
-pub const NOW: Time = Time(1 << 40);
-/// A moment long ago.
-const LONG_AGO: Time = Time(1);
-
-/// What an etcd answers to Status.
+/// An etcd's answer to Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Status {
     pub(crate) id: Id,
@@ -33,7 +22,7 @@ pub(crate) struct Status {
     pub(crate) caught_up: bool,
 }
 
-/// What is seen of another seat.
+/// Another seat, as it is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Other {
     pub(crate) ending: bool,
@@ -56,9 +45,9 @@ pub struct View {
     pub(crate) corrupt_before: bool,
     pub(crate) founder: bool,
     pub(crate) memory: u32,
-    /// What the API server said; none if it did not answer.
+    /// The API server's answer; none if it did not answer.
     pub(crate) api: Option<ApiRead>,
-    /// What the watch tells.
+    /// The wanted seats, and whether the StatefulSet is being deleted, as the watch tells.
     pub(crate) hint: Option<(u8, bool)>,
     pub(crate) status_cluster: u8,
     pub(crate) claims: u8,
@@ -67,25 +56,6 @@ pub struct View {
     pub(crate) local: Option<Status>,
     pub(crate) local_list: u32,
     pub(crate) list: Option<u32>,
-}
-
-/// What came of a look.
-#[derive(Debug, Clone)]
-pub struct Looked {
-    /// What the core says.
-    pub why: String,
-    /// What it wants to do.
-    pub actions: Vec<Action>,
-    /// What it remembers.
-    pub memory: u32,
-    /// What is wrong with the decision itself.
-    pub broken: Option<String>,
-}
-
-/// Decisions that were made before.
-#[derive(Debug, Default)]
-pub struct Looks {
-    known: HashMap<View, Looked>,
 }
 
 fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<Status> {
@@ -100,7 +70,7 @@ fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<
 }
 
 impl View {
-    /// What the agent of seat `i` sees.
+    /// The view of seat `i`'s agent.
     #[must_use]
     pub fn of(s: &State, pools: &Pools, i: usize) -> Self {
         let me = &s.seats[i];
@@ -148,7 +118,8 @@ impl View {
         }
     }
 
-    fn observed(&self, pools: &Pools) -> Observed {
+    /// The view in the core's words, before anything has been asked for.
+    pub(crate) fn observed(&self, pools: &Pools) -> Observed {
         Observed {
             me: Me {
                 seat: core::Seat(u32::try_from(self.seat).unwrap_or(0)),
@@ -187,33 +158,33 @@ impl View {
         }
     }
 
-    /// Answers one need.
-    fn answer(&self, o: &mut Observed, need: Need, pools: &Pools) {
+    /// Adds the answer to one need.
+    pub(crate) fn answer(&self, o: &mut Observed, need: Need, pools: &Pools) {
         match need {
             Need::Workload => match self.api {
                 Some(api) => o.workload = Reading::saw(NOW, workload(api.wanted, api.deleting)),
-                None => o.workload.fail(NOW),
+                None => o.workload.fail(NOW, Unread::Silent),
             },
             Need::Birth => match self.api {
                 Some(api) => o.birth = Reading::saw(NOW, self.birth(api.record)),
-                None => o.birth.fail(NOW),
+                None => o.birth.fail(NOW, Unread::Silent),
             },
             Need::StatusCluster if self.api.is_some() => {
                 let known = (self.status_cluster > 0).then(|| cluster_id(self.status_cluster));
                 o.status_cluster = Reading::saw(NOW, known);
             }
-            Need::StatusCluster => o.status_cluster.fail(NOW),
+            Need::StatusCluster => o.status_cluster.fail(NOW, Unread::Silent),
             Need::Peers if self.hint.is_some() => {
                 o.endpoint = Reading::saw(NOW, Endpoint::Published);
                 o.peers = Reading::saw(NOW, self.peers());
             }
             Need::Peers => {
-                o.endpoint.fail(NOW);
-                o.peers.fail(NOW);
+                o.endpoint.fail(NOW, Unread::Silent);
+                o.peers.fail(NOW, Unread::Silent);
             }
             Need::List(_) => match self.list {
                 Some(list) => o.list = Reading::saw(NOW, self.members(pools.configs.get(list))),
-                None => o.list.fail(NOW),
+                None => o.list.fail(NOW, Unread::Silent),
             },
         }
     }
@@ -309,7 +280,7 @@ fn workload(wanted: u8, deleting: bool) -> Workload {
 
 fn failed<T>() -> Reading<T> {
     let mut reading = Reading::default();
-    reading.fail(NOW);
+    reading.fail(NOW, Unread::Silent);
     reading
 }
 
@@ -324,89 +295,5 @@ pub fn token(claim: u8) -> String {
 }
 
 fn cluster_id(claim: u8) -> ClusterId {
-    core::ids::founding_cluster_id(&url(0), &token(claim))
-}
-
-/// Lets the core decide, as often as it only asks to see more.
-pub fn look(view: View, looks: &mut Looks, pools: &mut Pools, bug: Option<Bug>) -> Looked {
-    if let Some(looked) = looks.known.get(&view) {
-        return looked.clone();
-    }
-    let mut observed = view.observed(pools);
-    let mut memory = pools.memories.get(view.memory).clone();
-    let mut asked = BTreeSet::new();
-    let looked = loop {
-        let decision = decide(bug, &observed, &memory);
-        let looks_on = decision.phase.is_none();
-        if looks_on && decision.needs.is_subset(&asked) {
-            break Looked {
-                why: "(looks)".into(),
-                actions: vec![],
-                memory: view.memory,
-                broken: Some(format!("asks for {:?} without end", decision.needs)),
-            };
-        }
-        // A wait is decided once more when what it asked for has been read, as the shell does.
-        let goes_on = decision.actions.is_empty() && !decision.needs.is_subset(&asked);
-        if !looks_on && !goes_on {
-            break Looked {
-                broken: decided::broken(&view, pools, &decision),
-                memory: pools.memories.number(&without_time(&decision.memory)),
-                why: decision.why,
-                actions: decision.actions,
-            };
-        }
-        for need in decision.needs {
-            view.answer(&mut observed, need, pools);
-            asked.insert(need);
-        }
-        memory = decision.memory;
-    };
-    looks.known.insert(view, looked.clone());
-    looked
-}
-
-fn decide(bug: Option<Bug>, o: &Observed, memory: &Memory) -> Decision {
-    match bug {
-        None => core::decide(o, memory, NOW),
-        Some(bug) => bug.decide(o, memory),
-    }
-}
-
-/// What makes no difference here is left out: every patience is the same, notes never lapse, and archives
-/// are not modelled.
-fn without_time(memory: &Memory) -> Memory {
-    Memory {
-        pruned: true,
-        noted_at: None,
-        evictions: BTreeMap::new(),
-        ..memory.clone()
-    }
-}
-
-/// The same memory after a time in which every patience has run out, and in which the agent went on looking.
-#[must_use]
-pub fn long_after(memory: &Memory) -> Memory {
-    let age = |time: &Option<Time>| time.map(|_| LONG_AGO);
-    let notes = |notes: &BTreeMap<MemberId, Time>| notes.keys().map(|id| (*id, LONG_AGO)).collect();
-    let watch = |(id, watch): (&MemberId, &LearnerWatch)| {
-        let progress = watch.progress;
-        (
-            *id,
-            LearnerWatch {
-                progress,
-                since: LONG_AGO,
-            },
-        )
-    };
-    Memory {
-        leaving_since: age(&memory.leaving_since),
-        hook_since: age(&memory.hook_since),
-        formed_as_of: age(&memory.formed_as_of),
-        unwanted_since: notes(&memory.unwanted_since),
-        ready_since: notes(&memory.ready_since),
-        learners: memory.learners.iter().map(watch).collect(),
-        due_since: age(&memory.due_since),
-        ..memory.clone()
-    }
+    core::founding_cluster_id(&url(0), &token(claim))
 }

@@ -1,11 +1,10 @@
 //! Long random walks, for clusters that are too large to search: some moves and faults, then a fair run, over
 //! and over.
 
-use crate::moves::{Model, Move, is_fault};
-use crate::search::Trace;
-use crate::settle::{Settled, Settler};
+use crate::liveness::{Ending, FairRuns};
+use crate::model::Model;
+use crate::moves::{Move, Outcome, Trace, is_fault};
 use crate::state::{Record, State};
-use crate::steps::Outcome;
 
 /// A small generator of random numbers (SplitMix64), so that a seed always gives the same walk.
 #[derive(Debug, Clone)]
@@ -31,20 +30,20 @@ impl Random {
     }
 }
 
-/// What the walks found.
+/// The result of walks.
 #[derive(Debug, Clone, Default)]
 pub struct Walked {
-    /// Moves made.
+    /// The number of moves.
     pub moves: usize,
-    /// Faults among them.
+    /// The number of faults among them.
     pub faults: usize,
-    /// Fair runs that ended as wanted.
+    /// The number of fair runs that ended as wanted.
     pub converged: usize,
-    /// Of these, those in which the replicas had to be raised first, so that a quorum was there to shrink.
+    /// The number of these in which the replicas had to be raised first, so that a quorum was there to shrink.
     pub rescued: usize,
-    /// Fair runs that ended otherwise, for a reason.
+    /// The number of fair runs that ended otherwise, for a reason.
     pub excused: usize,
-    /// The first bad state.
+    /// The way into the first bad state, if there is one.
     pub trace: Option<Trace>,
 }
 
@@ -78,7 +77,7 @@ pub fn walk_from(model: &mut Model, start: State, times: usize, length: usize, s
 
 struct Walker {
     random: Random,
-    settler: Settler,
+    fair_runs: FairRuns,
     walked: Walked,
 }
 
@@ -86,7 +85,7 @@ impl Walker {
     fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
-            settler: Settler::default(),
+            fair_runs: FairRuns::default(),
             walked: Walked::default(),
         }
     }
@@ -99,7 +98,7 @@ impl Walker {
         }
     }
 
-    /// At most `length` moves, and a fair run; where that ended, if it ended well.
+    /// Makes at most `length` moves, and a fair run; returns the state where that ended, if it ended well.
     fn stretch(&mut self, model: &mut Model, start: State, length: usize) -> Option<State> {
         let (mut s, mut moves) = (start, vec![]);
         // Most moves are not possible at most times; where none is, the walk goes on elsewhere.
@@ -119,16 +118,16 @@ impl Walker {
                 return None;
             }
         }
-        let (settled, end) = self.settler.settle_to(model, s);
-        self.walked.rescued = self.settler.rescues;
-        match settled {
-            Settled::Converged => {
+        let (ending, end) = self.fair_runs.run(model, s);
+        self.walked.rescued = self.fair_runs.rescues;
+        match ending {
+            Ending::Converged => {
                 self.walked.converged += 1;
                 let formed = matches!(end.record, Record::Formed { .. });
                 return Some(end).filter(|_| formed);
             }
-            Settled::Excused(_) => self.walked.excused += 1,
-            Settled::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),
+            Ending::Excused(_) => self.walked.excused += 1,
+            Ending::Stuck(broken) => self.walked.trace = Some(Trace { start, moves, broken }),
         }
         None
     }

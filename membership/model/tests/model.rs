@@ -5,9 +5,10 @@ use std::time::Instant;
 use clap::ValueEnum;
 use muster_membership_model::bugs::Bug;
 use muster_membership_model::etcd::HealthRule;
-use muster_membership_model::moves::{Model, Move, Settings};
+use muster_membership_model::model::Model;
+use muster_membership_model::moves::{Move, Settings};
 use muster_membership_model::search::{Bounds, search};
-use muster_membership_model::{From, hunt, starts, tell, walk};
+use muster_membership_model::{From, explain, hunt, starts, walk};
 
 const SETTINGS: Settings = Settings {
     seats: 2,
@@ -18,17 +19,17 @@ const SETTINGS: Settings = Settings {
 };
 
 /// Searches everything with so many faults and scalings, and runs fairly from one of so many states.
-fn check(settings: Settings, faults: u8, scalings: u8, settle_every: usize) {
-    check_from(From::All, settings, faults, scalings, settle_every);
+fn check(settings: Settings, faults: u8, scalings: u8, fair_run_every: usize) {
+    check_from(From::All, settings, faults, scalings, fair_run_every);
 }
 
-fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, settle_every: usize) {
+fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, fair_run_every: usize) {
     let began = Instant::now();
     let mut model = Model::new(settings);
     let starts = starts(&mut model, from, faults, scalings);
     let bounds = Bounds {
         states: 8_000_000,
-        settle_every,
+        fair_run_every,
     };
     let found = search(&mut model, &starts, bounds);
     println!(
@@ -36,14 +37,14 @@ fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, settle_e
         found.states,
         found.moves,
         found.depth,
-        found.settled,
+        found.fair_runs,
         began.elapsed().as_secs_f64(),
     );
     if let Some(trace) = &found.trace {
-        panic!("{}", tell::trace(&mut model, trace));
+        panic!("{}", explain::trace(&mut model, trace));
     }
     assert!(found.complete, "the bounds are too narrow to be complete");
-    assert!(found.settled > 1_000, "hardly any fair run was tried");
+    assert!(found.fair_runs > 1_000, "hardly any fair run was tried");
 }
 
 #[test]
@@ -84,8 +85,8 @@ fn three_seats_with_a_fault() {
     check(Settings { seats: 3, ..SETTINGS }, 1, 0, 32);
 }
 
-/// Both take three seats. The old health rule: with two there is nobody to add beside two voters. No operator: a
-/// seat has lost its volume and needs the record, beside a quorum that does not.
+/// The old health rule and no operator, which both take three seats. The rule: with two there is nobody to add beside
+/// two voters. No operator: a seat has lost its volume and needs the record, beside a quorum that does not.
 #[test]
 fn three_seats_at_rest_with_two_faults_the_old_health_rule_and_no_operator() {
     let settings = Settings {
@@ -117,7 +118,7 @@ fn five_seats_at_random() {
         let walked = walk::walk(&mut model, 100_000, seed);
         println!("{walked:?}");
         if let Some(trace) = &walked.trace {
-            panic!("{}", tell::trace(&mut model, trace));
+            panic!("{}", explain::trace(&mut model, trace));
         }
         assert!(walked.converged > 800 && walked.excused * 3 < walked.converged);
     }
@@ -128,7 +129,7 @@ fn every_deliberate_bug_is_found() {
     for bug in Bug::value_variants() {
         let (mut model, found) = hunt(*bug);
         let trace = found.trace.unwrap_or_else(|| panic!("{bug:?} is not found"));
-        let told = tell::trace(&mut model, &trace);
+        let told = explain::trace(&mut model, &trace);
         println!("{bug:?}, in {} states:\n{told}", found.states);
         assert!(
             trace.broken.contains(bug.breaks()),
@@ -149,7 +150,7 @@ fn five_seats_shrink_to_any_size_with_a_wanted_one_down() {
     let walked = walk::walk_from(&mut model, start, 1_000, 60, 3);
     println!("{walked:?}");
     if let Some(trace) = &walked.trace {
-        panic!("{}", tell::trace(&mut model, trace));
+        panic!("{}", explain::trace(&mut model, trace));
     }
     assert_eq!(walked.excused, 0);
 }

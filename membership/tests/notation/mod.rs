@@ -19,24 +19,28 @@
 //! own: a1@c1 leads | a1@c1 leader a0, learner, applied 5 | silent | silent now
 //! list: c1: 0 a0, 1 a1 learner, 2 a2 learner unstarted, other d9      fenced
 //! own list: …                                                   not fenced
-//! leaderless: for 6s                                            own etcd knows no leader, since then
+//! leaderless: for 6s                                            the local etcd knows no leader, since then
 //! refusal: some text | none
 //! time: +5s | +5s, nothing read since | +60s, looking all the while
 //! ```
 //!
-//! For everything that is read: `no answer` and `unknown` (never asked).
+//! For everything that is read: `no answer`, `refused some words`, `unreadable some words`, and `unknown`
+//! (never asked).
 
+mod parse;
 mod show;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_membership::*;
+use parse::{disk, id, launcher, list, no_answer, number, peer, reading, record, status, url, workload};
 pub(crate) use show::show;
 
-/// What is observed, apart from the times; those are set when a decision is made.
+/// The observation, apart from its times; those are set when a decision is made.
 pub(crate) struct Scene {
     o: Observed,
-    /// When everything was read.
+    /// The time at which everything was read.
     read_at: Time,
     pub(crate) now: Time,
     pub(crate) memory: Memory,
@@ -77,7 +81,7 @@ impl Scene {
     /// Looks every second until `end`, at what there was before the other lines of this block.
     fn look_until(&mut self, end: Time) {
         while self.read_at < end {
-            self.read_at = self.read_at.after(1000).min(end);
+            self.read_at = self.read_at.after(Duration::from_secs(1)).min(end);
             self.memory = muster_membership::decide(&self.observed(), &self.memory, self.read_at).memory;
         }
     }
@@ -133,35 +137,44 @@ impl Scene {
             "pods" => o.peers = reading(value, |_| Ok(BTreeMap::new()))?,
             "own" => match value {
                 "silent" => o.local = no_answer(),
-                "silent now" => o.local.fail(self.now),
+                "silent now" => o.local.fail(self.now, Unread::Silent),
                 _ => o.local = reading(value, status)?,
             },
             "list" => o.list = reading(value, list)?,
             "own list" => o.local_list = Some(list(value)?),
             "refusal" => o.refusal = (value != "none").then(|| value.to_owned()),
-            "time" => {
-                let (by, rest) = value.split_once('s').ok_or("time: +5s")?;
-                self.now = self.now.after(1000 * number::<u64>(by.trim_start_matches('+'))?);
-                match rest {
-                    "" => self.read_at = self.now,
-                    ", nothing read since" => {}
-                    ", looking all the while" => self.look_until(self.now),
-                    _ => return Err(format!("`{rest}`: nothing read since, or looking all the while")),
-                }
-            }
+            "time" => self.pass(value)?,
             _ => {
                 let seat = key
                     .strip_prefix("pod ")
                     .ok_or_else(|| format!("`{key}` is no key of the notation"))?;
-                let seat = Seat(number(seat)?);
-                let mut peers = o.peers.seen.take().map(|(_, peers)| peers).unwrap_or_default();
-                if value == "gone" {
-                    peers.remove(&seat);
-                } else {
-                    peers.insert(seat, peer(value)?);
-                }
-                o.peers = Reading::saw(START, peers);
+                self.change_pod(Seat(number(seat)?), value)?;
             }
+        }
+        Ok(())
+    }
+
+    fn change_pod(&mut self, seat: Seat, value: &str) -> Result<(), String> {
+        let seen = self.o.peers.seen.take();
+        let mut peers = seen.map(|(_, peers)| peers).unwrap_or_default();
+        if value == "gone" {
+            peers.remove(&seat);
+        } else {
+            peers.insert(seat, peer(value)?);
+        }
+        self.o.peers = Reading::saw(START, peers);
+        Ok(())
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, value: &str) -> Result<(), String> {
+        let (by, rest) = value.split_once('s').ok_or("time: +5s")?;
+        self.now = self.now.after(Duration::from_secs(number(by.trim_start_matches('+'))?));
+        match rest {
+            "" => self.read_at = self.now,
+            ", nothing read since" => {}
+            ", looking all the while" => self.look_until(self.now),
+            _ => return Err(format!("`{rest}`: nothing read since, or looking all the while")),
         }
         Ok(())
     }
@@ -177,237 +190,12 @@ fn unknown(seat: u32) -> Observed {
     Observed::nothing_yet(me, "t".into())
 }
 
-fn url(seat: Option<Seat>, member: u64) -> String {
-    match seat {
-        Some(Seat(i)) => format!("http://c-{i}.c-peer:2380"),
-        None => format!("http://other-{member:x}:2380"),
-    }
-}
-
-/// The moment that `stamp` turns into the time of the last reads.
+/// Sets the times of a reading to those of the last reads.
 fn stamp<T>(reading: &mut Reading<T>, at: Time) {
     if let Some((time, _)) = &mut reading.seen {
         *time = at;
     }
-    if let Some(time) = &mut reading.failed {
+    if let Some((time, _)) = &mut reading.failed {
         *time = at;
     }
-}
-
-fn no_answer<T>() -> Reading<T> {
-    Reading {
-        seen: None,
-        failed: Some(START),
-    }
-}
-
-fn reading<T>(value: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Reading<T>, String> {
-    Ok(match value {
-        "no answer" => no_answer(),
-        "unknown" => Reading::default(),
-        _ => Reading::saw(START, parse(value)?),
-    })
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a number"))
-}
-
-fn id(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text, 16).map_err(|_| format!("`{text}` is not an ID"))
-}
-
-fn identity(text: &str) -> Result<Identity, String> {
-    let (member, cluster) = text
-        .split_once('@')
-        .ok_or_else(|| format!("`{text}` is not member@cluster"))?;
-    Ok(Identity {
-        member: MemberId(id(member)?),
-        cluster: ClusterId(id(cluster)?),
-    })
-}
-
-fn launcher(value: &str) -> Result<Launcher, String> {
-    Ok(match value {
-        "absent" => Launcher::Absent,
-        "blocked" => Launcher::Blocked,
-        "awaits a plan" => Launcher::AwaitingPlan { corrupt: false },
-        "awaits a plan, corrupt" => Launcher::AwaitingPlan { corrupt: true },
-        "runs" => Launcher::Running,
-        _ => return Err(format!("etcd cannot be `{value}`")),
-    })
-}
-
-fn disk(value: &str) -> Result<Disk, String> {
-    let mut disk = Disk::default();
-    for word in value.split(", ") {
-        match word.split_once(' ').unwrap_or((word, "")) {
-            ("empty", _) => {}
-            ("wal", "seen") => disk.wal_seen = true,
-            ("wal", who) => disk.wal = Some(identity(who)?),
-            ("join", who) => disk.join = Some(identity(who)?),
-            ("tombstone", who) => disk.tombstone = Some(identity(who)?),
-            ("leftovers", _) => disk.leftovers = true,
-            ("corrupt", "before") => disk.corrupt_before = true,
-            ("unreadable", _) => disk.unreadable = Some("the volume cannot be read: input/output error".into()),
-            _ => return Err(format!("a volume cannot hold `{word}`")),
-        }
-    }
-    Ok(disk)
-}
-
-fn workload(value: &str) -> Result<Workload, String> {
-    Ok(match value {
-        "missing" => Workload::Missing,
-        "not mine" => Workload::NotMine,
-        "deleting" => Workload::Deleting,
-        _ => Workload::Wants(Wanted(number(
-            value
-                .strip_prefix("wants ")
-                .ok_or_else(|| format!("a StatefulSet is not `{value}`"))?,
-        )?)),
-    })
-}
-
-fn record(value: &str) -> Result<Option<Birth>, String> {
-    if value == "none" {
-        return Ok(None);
-    }
-    let mut birth = Birth {
-        phase: BirthPhase::Unclaimed,
-        no_older_volumes: false,
-        founder: None,
-        cluster: None,
-        abandoned: None,
-    };
-    for word in value.split(", ") {
-        match word.split_once(' ').unwrap_or((word, "")) {
-            ("unclaimed", _) => {}
-            ("claimed", cluster) => {
-                birth.phase = BirthPhase::Claimed;
-                birth.cluster = if cluster.is_empty() {
-                    None
-                } else {
-                    Some(ClusterId(id(cluster)?))
-                };
-            }
-            ("formed", cluster) => {
-                birth.phase = BirthPhase::Formed;
-                birth.cluster = Some(ClusterId(id(cluster)?));
-            }
-            ("attested", _) => birth.no_older_volumes = true,
-            ("by", who) => {
-                let (seat, volume) = who.split_once('/').ok_or("by seat/volume")?;
-                birth.founder = Some(("t".into(), Seat(number(seat)?), volume.into()));
-            }
-            ("abandoned", cluster) => birth.abandoned = Some(ClusterId(id(cluster)?)),
-            _ => return Err(format!("a record does not say `{word}`")),
-        }
-    }
-    Ok(Some(birth))
-}
-
-fn status(value: &str) -> Result<EtcdStatus, String> {
-    let (first, _) = value.split_once([' ', ',']).unwrap_or((value, ""));
-    let identity = identity(first)?;
-    let mut status = EtcdStatus {
-        identity,
-        leader: None,
-        learner: false,
-        applied: 100,
-    };
-    for word in value[first.len()..].split([' ', ',']).filter(|word| !word.is_empty()) {
-        match word {
-            "leads" => status.leader = Some(identity.member),
-            "learner" => status.learner = true,
-            "leader" | "applied" => {}
-            _ => {
-                let before = &value[..value.find(&format!(" {word}")).unwrap_or(0)];
-                if before.ends_with("leader") {
-                    status.leader = Some(MemberId(id(word)?));
-                } else if before.ends_with("applied") {
-                    status.applied = number(word)?;
-                } else {
-                    return Err(format!("a Status does not say `{word}`"));
-                }
-            }
-        }
-    }
-    Ok(status)
-}
-
-fn peer(value: &str) -> Result<Peer, String> {
-    let mut peer = Peer {
-        terminating: false,
-        etcd: no_answer(),
-        agent: no_answer(),
-    };
-    let mut etcd = vec![];
-    for word in value.split(", ") {
-        match word {
-            "silent" => {}
-            "ending" => peer.terminating = true,
-            "agent empty" | "agent data" => {
-                peer.agent = Reading::saw(
-                    START,
-                    AgentReport {
-                        has_data: word == "agent data",
-                        snapshot_bytes: 0,
-                    },
-                );
-            }
-            _ => {
-                if let Some(bytes) = word.strip_prefix("agent data ") {
-                    let snapshot_bytes = number(bytes)?;
-                    peer.agent = Reading::saw(
-                        START,
-                        AgentReport {
-                            has_data: true,
-                            snapshot_bytes,
-                        },
-                    );
-                } else {
-                    etcd.push(word);
-                }
-            }
-        }
-    }
-    if !etcd.is_empty() {
-        peer.etcd = Reading::saw(START, status(&etcd.join(", "))?);
-    }
-    Ok(peer)
-}
-
-fn list(value: &str) -> Result<MemberList, String> {
-    let (cluster, members) = value.split_once(':').ok_or("list: cluster: members")?;
-    let mut list = MemberList {
-        cluster: ClusterId(id(cluster)?),
-        members: BTreeMap::new(),
-    };
-    for entry in members.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-        let mut words = entry.split(' ');
-        let seat = words.next().unwrap_or_default();
-        let member = id(words.next().ok_or("seat member …")?)?;
-        let seat = if seat == "other" {
-            None
-        } else {
-            Some(Seat(number(seat)?))
-        };
-        let words: Vec<_> = words.collect();
-        let name = if words.contains(&"unstarted") {
-            String::new()
-        } else {
-            seat.map_or_else(|| "other".into(), |seat| format!("c-{}", seat.0))
-        };
-        list.members.insert(
-            MemberId(member),
-            Member {
-                seat,
-                name,
-                peer_urls: vec![url(seat, member)],
-                learner: words.contains(&"learner"),
-            },
-        );
-    }
-    Ok(list)
 }

@@ -1,4 +1,4 @@
-//! How a decision is shown.
+//! Decisions as text.
 
 use muster_membership::*;
 
@@ -8,6 +8,9 @@ pub(crate) fn show(decision: &Decision, now: Time) -> String {
         Some(phase) => format!("{phase:?}: {}\n", decision.why),
         None => "(looks)\n".into(),
     };
+    if let Some(reason) = decision.reason {
+        text.push_str(&format!("  reason {reason}\n"));
+    }
     for action in &decision.actions {
         text.push_str(&format!("  do    {}\n", self::action(action)));
     }
@@ -15,7 +18,7 @@ pub(crate) fn show(decision: &Decision, now: Time) -> String {
         let needs: Vec<_> = decision.needs.iter().map(need).collect();
         text.push_str(&format!("  read  {}\n", needs.join(", ")));
     }
-    match decision.next_check.since(now) {
+    match decision.next_check.since(now).as_millis() {
         0 => text.push_str("  again at once\n"),
         after => text.push_str(&format!("  again within {after} ms\n")),
     }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use muster_membership::memory::{Evictions, LearnerWatch};
 use muster_membership::*;
 use proptest::prelude::*;
 
@@ -60,7 +59,7 @@ impl Choices<'_> {
         }
     }
 
-    /// How long ago something was read: mostly lately, sometimes at the very limit.
+    /// A time at which something was read: mostly lately, sometimes at the very limit.
     fn at(&mut self) -> Time {
         let choice = self.up_to(16);
         let age = match choice {
@@ -73,13 +72,21 @@ impl Choices<'_> {
         Time(NOW.0 - age)
     }
 
+    fn unread(&mut self) -> Unread {
+        match self.up_to(4) {
+            3 => Unread::Refused("it is forbidden".into()),
+            2 => Unread::Unreadable("a value is damaged".into()),
+            _ => Unread::Silent,
+        }
+    }
+
     fn reading<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Reading<T> {
         let seen = if self.rarely(24) {
             None
         } else {
             Some((self.at(), value(self)))
         };
-        let failed = if self.rarely(20) { Some(self.at()) } else { None };
+        let failed = self.rarely(20).then(|| (self.at(), self.unread()));
         Reading { seen, failed }
     }
 
@@ -318,12 +325,36 @@ fn blind<T>(reading: &mut Reading<T>, how: u8, at: u64) {
         }
         _ => {
             // The last read got no answer.
-            reading.failed = Some(Time(NOW.0 - at));
+            reading.fail(Time(NOW.0 - at), Unread::Silent);
             if let Some((time, _)) = &mut reading.seen {
                 *time = Time(NOW.0 - at - 1);
             }
         }
     }
+}
+
+/// The same, with every failed read a silent one.
+pub(crate) fn silenced(o: &Observed) -> Observed {
+    fn silence<T>(reading: &mut Reading<T>) {
+        if let Some((_, cause)) = &mut reading.failed {
+            *cause = Unread::Silent;
+        }
+    }
+    let mut o = o.clone();
+    silence(&mut o.workload);
+    silence(&mut o.birth);
+    silence(&mut o.status_cluster);
+    silence(&mut o.endpoint);
+    silence(&mut o.peers);
+    silence(&mut o.local);
+    silence(&mut o.list);
+    if let Some((_, peers)) = &mut o.peers.seen {
+        for peer in peers.values_mut() {
+            silence(&mut peer.etcd);
+            silence(&mut peer.agent);
+        }
+    }
+    o
 }
 
 /// The same with nothing known from outside the pod.
@@ -365,7 +396,7 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
             list.members.insert(wal.member, me);
             o.list = Reading::saw(NOW, list.clone());
         }
-        _ => o.list.fail(NOW),
+        _ => o.list.fail(NOW, Unread::Silent),
     }
     o
 }
@@ -373,7 +404,7 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
 fn settle<T: Clone>(mine: &mut Reading<T>, answer: &Reading<T>, now: Time, fails: bool) {
     match &answer.seen {
         Some((_, value)) if !fails => *mine = Reading::saw(now, value.clone()),
-        _ => mine.fail(now),
+        _ => mine.fail(now, Unread::Silent),
     }
 }
 
@@ -398,7 +429,7 @@ pub(crate) fn answer(o: &mut Observed, answer: &Observed, need: Need, now: Time,
     }
 }
 
-/// Own etcd is asked before every decision.
+/// The local etcd is asked before every decision.
 pub(crate) fn refresh_own(o: &mut Observed, now: Time) {
     if let Some((time, _)) = &mut o.local.seen {
         *time = now;
@@ -411,7 +442,7 @@ pub(crate) fn retime(o: &mut Observed, times: &[u64]) {
         if let Some((time, _)) = &mut reading.seen {
             *time = Time(seen);
         }
-        if let Some(time) = &mut reading.failed {
+        if let Some((time, _)) = &mut reading.failed {
             *time = Time(failed);
         }
     }

@@ -7,10 +7,12 @@ mod arbitrary;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arbitrary::{NOW, observed};
-use muster_membership::limits::READ;
+use muster_membership::timing::READ_TIMEOUT;
 use muster_membership::*;
+use muster_reasons::Place;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -69,13 +71,26 @@ proptest! {
         let decision = decide(&o, &m, NOW);
         prop_assert!(!decision.why.contains('\n'));
         match decision.phase {
-            None => prop_assert!(!decision.needs.is_empty(), "a look at nothing"),
+            None => prop_assert!(!decision.needs.is_empty() && decision.reason.is_none(), "a look at nothing"),
             Some(_) => {
+                let tells = |reason: Reason| reason.places().contains(&Place::Seat);
+                prop_assert!(decision.reason.is_some_and(tells), "not a seat's reason: {decision:#?}");
                 prop_assert!(!decision.why.is_empty());
                 prop_assert!(decision.next_check > NOW || !decision.needs.is_empty(), "a busy loop: {decision:#?}");
-                prop_assert!(decision.next_check.since(NOW) <= 1_000, "sleeps too long: {decision:#?}");
+                prop_assert!(decision.next_check.since(NOW) <= Duration::from_secs(1), "sleeps too long: {decision:#?}");
             }
         }
+    }
+
+    /// The cause of a failed read is for people: whichever it is, the same is done.
+    #[test]
+    fn the_cause_of_a_failed_read_changes_words_only(o in observed(), m in arbitrary::memory()) {
+        let told = decide(&o, &m, NOW);
+        let silent = decide(&arbitrary::silenced(&o), &m, NOW);
+        prop_assert_eq!(
+            (told.actions, told.needs, told.next_check, told.phase, told.memory),
+            (silent.actions, silent.needs, silent.next_check, silent.phase, silent.memory)
+        );
     }
 
     /// However long the shell takes for each look, within what it may take: while the world stands still, something
@@ -86,7 +101,7 @@ proptest! {
         o in observed(),
         world in observed(),
         fails in any::<u8>(),
-        takes in 0..=READ,
+        takes in 0..=u64::try_from(READ_TIMEOUT.as_millis()).unwrap(),
         m in arbitrary::memory(),
     ) {
         let (mut o, mut m, mut now) = (o, m, NOW);
@@ -101,7 +116,7 @@ proptest! {
             }
             asked.push(decision.needs);
             m = decision.memory;
-            now = now.after(takes);
+            now = now.after(Duration::from_millis(takes));
             arbitrary::refresh_own(&mut o, now);
         }
         prop_assert!(decide(&o, &m, now).phase.is_some(), "looks, and looks: {asked:?}");

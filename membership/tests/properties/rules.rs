@@ -6,11 +6,11 @@ use muster_membership::*;
 
 use crate::arbitrary::NOW;
 
-/// What answered within the last five seconds, and did not fail to answer since.
+/// The value of a read that was answered within the last five seconds, and has not failed since.
 fn lately<T>(reading: &Reading<T>) -> Option<&T> {
     let (at, value) = reading.seen.as_ref()?;
     let in_time = at.0 + 5_000 >= NOW.0;
-    let failed_since = reading.failed.is_some_and(|failed| failed >= *at);
+    let failed_since = reading.failed.as_ref().is_some_and(|(failed, _)| failed >= at);
     (in_time && !failed_since).then_some(value)
 }
 
@@ -111,7 +111,7 @@ impl Seen<'_> {
             Action::Tombstone => self.tombstone(before),
             Action::NoteWal => ensure(self.o.disk.wal.is_some(), "there is no WAL"),
             Action::PruneArchives => {
-                let status = lately(&self.o.local).ok_or("own etcd does not answer")?;
+                let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
                 ensure(!status.learner, "the successor has no vote yet")
             }
             Action::ReleaseHook { left } => self.release(*left, before),
@@ -195,7 +195,7 @@ impl Seen<'_> {
         )?;
         ensure(member.learner && !member.name.is_empty(), "it is no started learner")?;
         ensure(self.answers(target, list.cluster), "it does not answer")?;
-        ensure(self.o.launcher == Launcher::Running, "own etcd does not run")?;
+        ensure(self.o.launcher == Launcher::Running, "the local etcd does not run")?;
         let leaves = self.m.leaving_since.is_some() && !self.wants_me();
         ensure(!leaves && !self.o.hook_waits, "this agent has begun to leave")?;
         if seat != self.o.me.seat {
@@ -253,8 +253,11 @@ impl Seen<'_> {
     }
 
     fn record(&self, action: &Action) -> Result<(), String> {
-        let status = lately(&self.o.local).ok_or("own etcd does not answer")?;
-        ensure(status.leader == Some(status.identity.member), "own etcd does not lead")?;
+        let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
+        ensure(
+            status.leader == Some(status.identity.member),
+            "the local etcd does not lead",
+        )?;
         let birth = lately(&self.o.birth).ok_or("the record was not read")?;
         let unclaimed = birth.as_ref().is_none_or(|b| b.phase == BirthPhase::Unclaimed);
         match action {
@@ -354,7 +357,7 @@ impl Seen<'_> {
 
     fn move_leader(&self, to: MemberId) -> Result<(), String> {
         let list = self.list()?;
-        let status = lately(&self.o.local).ok_or("own etcd does not answer")?;
+        let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
         ensure(status.leader == Some(status.identity.member), "it does not lead")?;
         let member = list.members.get(&to).ok_or("it is not listed")?;
         ensure(to != status.identity.member && !member.learner, "not another voter")?;
@@ -364,7 +367,7 @@ impl Seen<'_> {
     }
 
     fn tombstone(&self, before: &[Action]) -> Result<(), String> {
-        let status = lately(&self.o.local).ok_or("own etcd does not answer")?;
+        let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
         let me = status.identity.member;
         let listed_no_more = !self.list()?.members.contains_key(&me);
         let removes = before.contains(&Action::Remove { member: me });
@@ -409,7 +412,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "Tombstone",
 ];
 
-/// What kind of action it is.
+/// The kind of an action.
 pub(crate) fn name(action: &Action) -> &'static str {
     match action {
         Action::AddLearner => "AddLearner",

@@ -1,4 +1,4 @@
-//! Reading an agent's `/status`.
+//! Reads of an agent's `/status`.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 /// The port of the agent's HTTP server.
 pub(crate) const PORT: u16 = 2382;
 
-/// What the agent at an address says of itself.
+/// Asks the agent at an address for its `/status`.
 pub(crate) async fn status(ip: &str) -> Result<Value> {
     Ok(serde_json::from_str(&get(ip, PORT, "/status").await?)?)
 }
 
-/// One plain HTTP request; the body of a 200.
+/// Makes one plain HTTP request; returns the body of a 200.
 pub(crate) async fn get(ip: &str, port: u16, path: &str) -> Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect((ip, port)).await?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
-/// Set in the process that runs inside the bed's network.
+/// The environment variable of the process that runs inside the bed's network.
 const INSIDE: &str = "MUSTER_E2E_INSIDE";
 
 /// The test bed of this work tree.
@@ -32,7 +32,7 @@ impl Bed {
         &self.root
     }
 
-    /// Whether this process already runs inside the bed's network.
+    /// True if this process already runs inside the bed's network.
     pub(crate) fn inside() -> bool {
         std::env::var_os(INSIDE).is_some()
     }

@@ -34,7 +34,7 @@ enum Command {
 struct Run {
     /// Names of scenarios; NAME@VERSION chooses an etcd version.
     names: Vec<String>,
-    /// Which scenarios, when none is named.
+    /// The suite, when no scenario is named.
     #[arg(long, default_value = "main")]
     suite: runner::Suite,
     /// The etcd version: pinned, newest-3.5, newest-3.6, or a version.
@@ -43,14 +43,14 @@ struct Run {
     /// Keep the namespaces.
     #[arg(long)]
     keep: bool,
-    /// How many scenarios at a time, of those that do not disturb others.
+    /// The number of scenarios at a time, of those that do not disturb others.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
 }
 
 #[derive(Debug, Args)]
 struct Bench {
-    /// How often each step is measured.
+    /// The number of times that each step is measured.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
     /// The etcd versions.
@@ -59,17 +59,17 @@ struct Bench {
     /// The DNS configurations.
     #[arg(long, value_delimiter = ',', default_values = ["modern", "classic"])]
     dns: Vec<String>,
-    /// Measure only this.
+    /// The only subject to measure.
     #[arg(long)]
     only: Option<bench::Subject>,
-    /// How long a cluster at rest is watched, in seconds.
+    /// The time for which a cluster at rest is watched, in seconds.
     #[arg(long, default_value_t = 60)]
     rest: u64,
 }
 
 #[derive(Debug, Args)]
 struct Churn {
-    /// How long scaling and faults go on.
+    /// The length of scaling and faults, in minutes.
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
     /// The same seed makes the same schedule.
@@ -83,7 +83,7 @@ struct Churn {
     keep: bool,
 }
 
-/// Does what the command line says.
+/// Carries out the command line.
 pub(crate) async fn run() -> Result<ExitCode> {
     let command = Cli::parse().command;
     if let Command::List = command {

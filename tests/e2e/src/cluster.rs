@@ -16,7 +16,7 @@ use crate::pods::PodView;
 use crate::wait::{secs, until, until_every};
 use crate::world::etcd_cluster_resource;
 
-/// How a user asks for another size.
+/// The way in which a user asks for another size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// `kubectl patch etcdcluster`.
@@ -148,6 +148,17 @@ impl<'a> Cluster<'a> {
             &etcd_cluster_resource(),
         );
         Ok(api.get_opt(self.name).await?.map(serde_json::to_value).transpose()?)
+    }
+
+    /// The entry of a seat in the EtcdCluster's status.
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub(crate) async fn seat_status(&self, seat: u32) -> Result<Value> {
+        let (object, name) = (self.object().await?.context("no EtcdCluster")?, self.seat(seat));
+        let seats = object["status"]["seats"].as_array().into_iter().flatten();
+        let found = seats.into_iter().find(|seat| seat["name"] == name.as_str());
+        found.cloned().with_context(|| format!("no seat {name} in the status"))
     }
 
     /// The StatefulSet, if there is one.

@@ -1,4 +1,4 @@
-//! What one scenario has at hand: its namespace, its version, its notes, and
+//! The context of one scenario: its namespace, its version, its notes, and
 //! what has to be put right at the end.
 
 use std::cell::RefCell;
@@ -22,9 +22,9 @@ use crate::world::{OPERATOR, SYSTEM, World};
 
 type Repair = (String, LocalBoxFuture<'static, Result<()>>);
 
-/// What one scenario has at hand.
+/// The context of one scenario.
 pub(crate) struct Ctx {
-    /// What all scenarios share.
+    /// The world that all scenarios share.
     pub(crate) world: Rc<World>,
     /// The scenario's own namespace.
     pub(crate) namespace: String,
@@ -32,7 +32,7 @@ pub(crate) struct Ctx {
     pub(crate) version: String,
     /// kubectl in the scenario's namespace.
     pub(crate) kubectl: Kubectl,
-    /// What the sampler sees and is told.
+    /// The sampler's samples, and what it is told.
     pub(crate) watch: Rc<Watch>,
     title: String,
     start: Instant,
@@ -64,19 +64,19 @@ impl Ctx {
         Cluster::new(self, name)
     }
 
-    /// Says what happens now.
+    /// Prints the step that happens now.
     pub(crate) fn step(&self, what: impl AsRef<str>) {
         let (what, at) = (what.as_ref(), format!("+{:.1}s", self.start.elapsed().as_secs_f64()));
         println!("  [{} {at}] {what}", self.title);
         *self.last_step.borrow_mut() = format!("{at}: {what}");
     }
 
-    /// When the last step began, and which it was: `+12.3s: kubectl apply …`.
+    /// The last step, with the time of its begin: `+12.3s: kubectl apply …`.
     pub(crate) fn last_step(&self) -> String {
         self.last_step.borrow().clone()
     }
 
-    /// A result worth reporting at the end of the scenario.
+    /// Notes a result that is worth reporting at the end of the scenario.
     pub(crate) fn note(&self, what: impl Into<String>) {
         let what = what.into();
         self.step(&what);
@@ -95,12 +95,12 @@ impl Ctx {
         self.world.bed.fault(&args).await
     }
 
-    /// What has to happen at the end, come what may.
+    /// Registers a repair that is made at the end, come what may.
     pub(crate) fn at_end(&self, what: &str, repair: impl Future<Output = Result<()>> + 'static) {
         self.repairs.borrow_mut().push((what.to_owned(), Box::pin(repair)));
     }
 
-    /// A command of the bed that has to run at the end.
+    /// Registers a fault command of the bed that is run at the end.
     pub(crate) fn fault_at_end(&self, line: &str) {
         let (bed, line) = (self.world.bed.clone(), line.to_owned());
         self.at_end(&line.clone(), async move {
@@ -109,7 +109,7 @@ impl Ctx {
         });
     }
 
-    /// Puts everything right, the last thing first; returns what did not work.
+    /// Makes the repairs, the last one first; returns those that failed.
     pub(crate) async fn repair(&self) -> Vec<String> {
         let mut failures = Vec::new();
         loop {

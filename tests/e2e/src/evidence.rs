@@ -1,4 +1,4 @@
-//! What a failed scenario leaves behind, in a folder of its own.
+//! Evidence of a failed scenario, in a folder of its own.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::pods::PodView;
 use crate::sampler;
 use crate::world::{OPERATOR, SYSTEM};
 
-/// How long all of it may take: what fails may fail slowly.
+/// The timeout of all of it: what fails may fail slowly.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What kubectl is asked, and the file for the answer.
+/// The questions to kubectl, each with the file for the answer.
 const QUESTIONS: [(&str, &str); 8] = [
     ("events.txt", "get events --sort-by=.lastTimestamp"),
     (
@@ -127,7 +127,7 @@ async fn members(cx: &Ctx, pods: &[PodView]) -> String {
     text
 }
 
-/// What a log of the bed says about this namespace, of the lines to `keep`.
+/// The lines to `keep` of a log of the bed that are about this namespace.
 async fn bed_log(cx: &Ctx, name: &str, keep: impl Fn(&str) -> bool) -> Result<String> {
     let path = cx.world.bed.call(&["log", name]).await?;
     let log = tokio::fs::read(&path).await.with_context(|| path.clone())?;
@@ -136,7 +136,7 @@ async fn bed_log(cx: &Ctx, name: &str, keep: impl Fn(&str) -> bool) -> Result<St
     Ok(about.collect::<Vec<_>>().join("\n"))
 }
 
-/// Whether a line of the audit log tells of a request that changes something.
+/// True if a line of the audit log tells of a request that changes something.
 fn is_write(line: &str) -> bool {
     !["get", "list", "watch"]
         .iter()

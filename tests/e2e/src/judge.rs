@@ -18,7 +18,7 @@ pub(crate) struct Settled {
     pub(crate) members: BTreeMap<String, u64>,
 }
 
-/// Whether the cluster has exactly the seats 0 to `size` - 1, all of them
+/// Checks that the cluster has exactly the seats 0 to `size` - 1, all of them
 /// started voters on the list of every pod, each answering a linearizable
 /// read, and the StatefulSet `size`/`size` ready.
 pub(crate) async fn look(cluster: &Cluster<'_>, size: u32) -> Result<Settled> {
@@ -27,7 +27,7 @@ pub(crate) async fn look(cluster: &Cluster<'_>, size: u32) -> Result<Settled> {
     look_at(cluster, &seats).await
 }
 
-/// As `look`, for these seats, and without a word on the StatefulSet.
+/// Checks as `look` does, for these seats, and without the StatefulSet.
 pub(crate) async fn look_at(cluster: &Cluster<'_>, seats: &[String]) -> Result<Settled> {
     let pods = cluster.pods().await?;
     let views = join_all(seats.iter().map(async |seat| {
@@ -83,7 +83,7 @@ async fn stateful_set_has(cluster: &Cluster<'_>, size: u32) -> Result<()> {
     Ok(())
 }
 
-/// Whether one member's list is exactly these seats, all voters, all started.
+/// Checks that one member's list is exactly these seats, all voters, all started.
 fn members_are(seat: &str, view: &View, seats: &[String]) -> Result<Settled> {
     let mut members = BTreeMap::new();
     for member in &view.members {
@@ -111,7 +111,7 @@ fn members_are(seat: &str, view: &View, seats: &[String]) -> Result<Settled> {
     })
 }
 
-/// Whether the EtcdCluster's status tells the same.
+/// Checks that the EtcdCluster's status tells the same.
 pub(crate) fn compare_status(object: &Value, settled: &Settled) -> Result<()> {
     let status = &object["status"];
     let id = status["clusterID"].as_str().unwrap_or_default();

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::wait::secs;
 
-/// How long one command may take: longer than any scenario's own `--timeout`,
+/// The timeout of one command: longer than any scenario's own `--timeout`,
 /// so that a command that waits for ever is named instead of the scenario.
 const LIMIT: Duration = secs(240);
 
@@ -33,13 +33,13 @@ impl Kubectl {
         self.call(args, None).await
     }
 
-    /// As `run`, for an argument list that was put together.
+    /// Runs kubectl with the words of a line as its arguments.
     pub(crate) async fn run_line(&self, line: &str) -> Result<String> {
         let args: Vec<_> = line.split_whitespace().collect();
         self.call(&args, None).await
     }
 
-    /// As `run_line`, for what may be of a resource that this cluster lacks.
+    /// Runs a line as `run_line` does; a resource that this cluster lacks is no error.
     pub(crate) async fn run_if_known(&self, line: &str) -> Result<()> {
         match self.run_line(line).await {
             Err(error) if !format!("{error:#}").contains("doesn't have a resource type") => Err(error),
@@ -52,7 +52,7 @@ impl Kubectl {
         self.call(&["apply", "-f", "-"], Some(manifest.to_string())).await
     }
 
-    /// A command that must be refused; returns what kubectl said.
+    /// Runs a command that must be refused; returns kubectl's message.
     pub(crate) async fn refused(&self, args: &[&str], manifest: Option<&Value>) -> Result<String> {
         match self.call(args, manifest.map(Value::to_string)).await {
             Ok(out) => bail!("kubectl {} was accepted: {out}", args.join(" ")),

@@ -7,7 +7,7 @@
 //!            │           ├── judge, etcd, agent       the eyes: etcd itself decides
 //!            │           └── writer                   a client with a memory
 //!            ├── sampler   invariants, several times a second, all the while
-//!            ├── guard     packets from the operator to etcd: dropped and counted
+//!            ├── operator_traffic  packets from the operator to etcd: dropped and counted
 //!            └── evidence  what a failed scenario leaves behind
 //! ```
 //!
@@ -22,10 +22,10 @@ mod cli;
 mod cluster;
 mod ctx;
 mod evidence;
-mod guard;
 mod judge;
 mod kubectl;
 mod namespace;
+mod operator_traffic;
 mod plain;
 mod pods;
 mod procs;

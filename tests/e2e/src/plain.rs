@@ -15,7 +15,7 @@ use crate::ctx::Ctx;
 /// An image of the bed's whose program only waits.
 const PAUSE: &str = "muster.testbed/pause:1";
 
-/// Makes such a cluster; the moment at which its StatefulSet was asked for.
+/// Makes such a cluster; returns the moment at which its StatefulSet was asked for.
 pub(crate) async fn create(cx: &Ctx, name: &str, size: u32) -> Result<Instant> {
     for service in services(name) {
         cx.kubectl.apply(&service).await?;

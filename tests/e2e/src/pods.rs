@@ -7,15 +7,14 @@ use k8s_openapi::api::core::v1::Pod;
 pub(crate) struct PodView {
     /// Its name, which is its seat's.
     pub(crate) name: String,
-    /// Its UID.
     pub(crate) uid: String,
     /// Its address, once it has one.
     pub(crate) ip: Option<String>,
     /// The node it was given.
     pub(crate) node: Option<String>,
-    /// Whether the Ready condition is true.
+    /// True if the Ready condition is.
     pub(crate) ready: bool,
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub(crate) terminating: bool,
     /// Container starts beyond the first, by container.
     pub(crate) restarts: Vec<(String, i32)>,
@@ -51,7 +50,7 @@ impl PodView {
         }
     }
 
-    /// Where etcd answers clients.
+    /// The address at which etcd answers clients.
     pub(crate) fn client_address(&self) -> Option<String> {
         self.ip.as_ref().map(|ip| format!("{ip}:2379"))
     }
@@ -61,7 +60,7 @@ impl PodView {
         self.name.rsplit('-').next().and_then(|ordinal| ordinal.parse().ok())
     }
 
-    /// How often a container was started again.
+    /// The number of a container's restarts.
     pub(crate) fn restarts_of(&self, container: &str) -> i32 {
         self.restarts
             .iter()

@@ -27,19 +27,19 @@ impl Process {
         PathBuf::from(format!("/proc/{}", self.pid))
     }
 
-    /// Whether it has this environment variable with this value.
+    /// True if it has this environment variable with this value.
     pub(crate) fn has(&self, variable: &str, value: &str) -> bool {
         self.environment
             .iter()
             .any(|one| one.split_once('=') == Some((variable, value)))
     }
 
-    /// Whether it is the agent of a pod in this namespace.
+    /// True if it is the agent of a pod in this namespace.
     pub(crate) fn is_agent_in(&self, namespace: &str) -> bool {
         self.plays("serve", namespace)
     }
 
-    /// Whether it is the agent's worker, the child that does the work, of a pod in this namespace.
+    /// True if it is the agent's worker, the child that does the work, of a pod in this namespace.
     pub(crate) fn is_agent_worker_in(&self, namespace: &str) -> bool {
         self.plays("serve-worker", namespace)
     }
@@ -49,7 +49,7 @@ impl Process {
         self.command[0].ends_with("muster-agent") && plays && self.has("POD_NAMESPACE", namespace)
     }
 
-    /// Whether it is etcd itself, of this seat in this namespace. Settings may
+    /// True if it is etcd itself, of this seat in this namespace. Settings may
     /// come as flags or as environment variables.
     pub(crate) fn is_etcd_of(&self, namespace: &str, seat: &str) -> bool {
         let domain = format!(".{namespace}.svc.");

@@ -21,30 +21,30 @@ const PINNED: &str = "pinned";
 /// The versions that some scenarios are run with as well.
 const NEWEST: [&str; 2] = ["newest-3.5", "newest-3.6"];
 
-/// What to run, and how.
+/// The plan of a run.
 pub(crate) struct Plan {
     /// Names of scenarios; all of the suite when empty.
     pub(crate) names: Vec<String>,
-    /// Which of them, when none is named.
+    /// The suite, when no scenario is named.
     pub(crate) suite: Suite,
     /// The etcd version to run with, instead of the usual ones.
     pub(crate) etcd: Option<String>,
-    /// Keep the namespaces.
+    /// True to keep the namespaces.
     pub(crate) keep: bool,
-    /// How many scenarios at a time.
+    /// The number of scenarios at a time.
     pub(crate) jobs: usize,
 }
 
 /// A collection of scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Suite {
-    /// What a user does, and what happens to every cluster.
+    /// The main scenarios: what a user does, and what happens to every cluster.
     Main,
-    /// What breaks at the worst moment.
+    /// The hard scenarios: what breaks at the worst moment.
     Hard,
-    /// Both.
+    /// The main scenarios and the hard ones.
     All,
-    /// What `make test` runs: the main ones, and of the hard ones a choice that takes a few minutes.
+    /// The suite of `make test`: the main ones, and of the hard ones a choice that takes a few minutes.
     Ci,
 }
 
@@ -84,7 +84,7 @@ struct Item {
     version: String,
 }
 
-/// How a scenario went.
+/// The outcome of a scenario.
 struct Outcome {
     title: String,
     took: Duration,
@@ -92,11 +92,11 @@ struct Outcome {
     problems: Vec<String>,
 }
 
-/// Runs what was planned; whether everything passed.
+/// Runs the plan; true if everything passed.
 pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
     let items = items(&world, plan)?;
     let world = Rc::new(world);
-    world.guard.arm().await?;
+    world.operator_traffic.start_count().await?;
     let (alone, together): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.scenario.alone);
     let mut outcomes = Vec::new();
     for (items, jobs) in [(together, plan.jobs.max(1)), (alone, 1)] {
@@ -228,9 +228,9 @@ async fn watched(cx: &Ctx, scenario: &Scenario) -> Vec<String> {
     if cx.watch.samples() == 0 {
         problems.push("not a single sample was taken".to_owned());
     }
-    if let Err(error) = cx.world.guard.check().await {
+    if let Err(error) = cx.world.operator_traffic.ensure_none().await {
         problems.push(format!("{error:#}"));
-        if let Err(error) = cx.world.guard.arm().await {
+        if let Err(error) = cx.world.operator_traffic.start_count().await {
             problems.push(format!("{error:#}"));
         }
     }

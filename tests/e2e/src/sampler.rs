@@ -1,4 +1,4 @@
-//! What must hold at every moment of every scenario, looked at several times
+//! Invariants of every scenario, looked at several times
 //! a second: one cluster ID, one member for a seat, and no more pods said to
 //! be ready than exist.
 
@@ -20,11 +20,11 @@ use crate::world::etcd_cluster_resource;
 
 /// The time from one sample to the next.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long a count of ready pods may lag behind a pod that has just gone:
+/// The time by which a count of ready pods may lag behind a pod that has just gone:
 /// its writer has to hear of it first.
 const LAG: Duration = Duration::from_millis(1500);
 
-/// What was seen, and what the scenario says about what to expect.
+/// The samples so far, and the scenario's exceptions.
 #[derive(Default)]
 pub(crate) struct Watch {
     samples: Cell<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct Watch {
     violations: RefCell<BTreeSet<String>>,
 }
 
-/// What Kubernetes has at one moment.
+/// The objects in Kubernetes at one moment.
 struct Objects {
     pods: Vec<Pod>,
     sets: Vec<StatefulSet>,
@@ -42,12 +42,12 @@ struct Objects {
 }
 
 impl Watch {
-    /// How many samples were taken.
+    /// The number of samples.
     pub(crate) fn samples(&self) -> u64 {
         self.samples.get()
     }
 
-    /// What should never have been seen.
+    /// The violations of invariants so far.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.violations.borrow().iter().cloned().collect()
     }
@@ -61,13 +61,13 @@ impl Watch {
             .unwrap_or_default()
     }
 
-    /// While nobody maintains it, the EtcdCluster's status is not looked at.
+    /// Stops, or starts again, to look at the EtcdCluster's status: nobody may maintain it for a while.
     pub(crate) fn status_may_be_stale(&self, stale: bool) {
         self.stale_status.set(stale);
         self.over.borrow_mut().clear();
     }
 
-    /// A person has given the cluster up: another one may take its place.
+    /// Notes that a person has given the cluster up: another one may take its place.
     pub(crate) fn given_up(&self, cluster: &str) {
         self.clusters.borrow_mut().remove(cluster);
     }
@@ -216,7 +216,7 @@ async fn check_etcd(watch: &Watch, etcd: &Clients, client: &kube::Client, namesp
     }
 }
 
-/// Whether the pod still exists, with the same address.
+/// True if the pod still exists, with the same address.
 async fn still_there(client: &kube::Client, namespace: &str, pod: &Pod) -> bool {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let Ok(Some(now)) = pods.get_opt(pod.metadata.name.as_deref().unwrap_or_default()).await else {
@@ -226,7 +226,7 @@ async fn still_there(client: &kube::Client, namespace: &str, pod: &Pod) -> bool 
     now.metadata.uid == pod.metadata.uid && ip(&now) == ip(pod)
 }
 
-/// What the violations look like in a report.
+/// Violations as a report shows them.
 pub(crate) fn as_json(watch: &Watch) -> Value {
     let clusters = watch.clusters.borrow();
     let ids = clusters.iter().map(|(name, ids)| {

@@ -1,4 +1,4 @@
-//! What a scenario is.
+//! The scenario: its name, its limits, and what it does.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::ctx::Ctx;
 /// A scenario: something a user does, or that happens to them, and what must
 /// be so afterwards.
 pub(crate) struct Scenario {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// What it shows, in one line.
+    /// The behaviour that it shows, in one line.
     pub(crate) about: &'static str,
-    /// Whether it disturbs others: nodes, the API server, the operator.
+    /// True if it disturbs others: nodes, the API server, the operator.
     pub(crate) alone: bool,
-    /// Whether it is also run with the newest etcd versions.
+    /// True if it is also run with the newest etcd versions.
     pub(crate) every_version: bool,
-    /// How long all of it may take.
+    /// The timeout of all of it.
     pub(crate) limit: Duration,
-    /// What it does.
+    /// The function that plays it.
     pub(crate) run: for<'a> fn(&'a Ctx) -> LocalBoxFuture<'a, Result<()>>,
 }
 
@@ -41,12 +41,12 @@ impl Scenario {
         }
     }
 
-    /// It disturbs others.
+    /// The scenario, marked as one that disturbs others.
     pub(crate) const fn alone(self) -> Self {
         Self { alone: true, ..self }
     }
 
-    /// It is also run with the newest etcd versions.
+    /// The scenario, to be run with the newest etcd versions, too.
     pub(crate) const fn every_version(self) -> Self {
         Self {
             every_version: true,
@@ -54,7 +54,7 @@ impl Scenario {
         }
     }
 
-    /// It may take this long.
+    /// The scenario with another timeout.
     pub(crate) const fn within(self, seconds: u64) -> Self {
         Self {
             limit: Duration::from_secs(seconds),

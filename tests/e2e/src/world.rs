@@ -1,4 +1,4 @@
-//! What all scenarios share: the Kubernetes client, the bed, the versions.
+//! The world that all scenarios share: the Kubernetes client, the bed, the versions.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use kube::core::{ApiResource, GroupVersionKind};
 
 use crate::bed::Bed;
 use crate::etcd::Clients;
-use crate::guard::Guard;
+use crate::operator_traffic::OperatorTraffic;
 
 /// The namespace of the operator.
 pub(crate) const SYSTEM: &str = "muster-system";
 /// The operator's Deployment.
 pub(crate) const OPERATOR: &str = "muster-operator";
 
-/// What all scenarios share.
+/// The world that all scenarios share.
 pub(crate) struct World {
     /// A client of the API server.
     pub(crate) client: kube::Client,
@@ -26,7 +26,7 @@ pub(crate) struct World {
     /// Clients of etcd, for questions that may take a moment.
     pub(crate) etcd: Clients,
     /// The count of packets from the operator to etcd.
-    pub(crate) guard: Guard,
+    pub(crate) operator_traffic: OperatorTraffic,
 }
 
 /// The etcd versions there are images of.
@@ -49,13 +49,13 @@ impl World {
             .await
             .context("the API server does not answer; is the test bed up?")?;
         let versions = Versions::parse(&bed.call(&["versions"]).await?);
-        let guard = Guard::new(bed.clone());
+        let operator_traffic = OperatorTraffic::new(bed.clone());
         Ok(Self {
             client,
             bed,
             versions,
             etcd: Clients::with_patience(Duration::from_secs(5)),
-            guard,
+            operator_traffic,
         })
     }
 }
@@ -88,7 +88,7 @@ impl Versions {
     }
 }
 
-/// How to address EtcdClusters without their types: as a user sees them.
+/// The address of EtcdClusters for a client without their types, which sees them as a user does.
 pub(crate) fn etcd_cluster_resource() -> ApiResource {
     let kind = GroupVersionKind::gvk("etcd.etcd.io", "v1alpha1", "EtcdCluster");
     ApiResource::from_gvk_with_plural(&kind, "etcdclusters")

@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::etcd::connect;
 use crate::wait::{secs, until};
 
-/// How long one write may take before it is tried again on a new connection.
+/// The timeout of one write, which is then tried again on a new connection.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// The pause between two writes.
 const PAUSE: Duration = Duration::from_millis(15);
@@ -25,7 +25,7 @@ pub(crate) struct Writer {
     task: JoinHandle<()>,
 }
 
-/// What a writer remembers.
+/// The memory of a writer.
 #[derive(Default)]
 struct Memory {
     stop: Cell<bool>,
@@ -34,7 +34,7 @@ struct Memory {
     gap: Cell<(Duration, Duration)>,
 }
 
-/// What a writer has to tell.
+/// The report of a writer.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// Acknowledged writes, all of them read back.
@@ -43,7 +43,7 @@ pub(crate) struct Report {
     pub(crate) failed: usize,
     /// The longest time without an acknowledged write.
     pub(crate) longest_gap: Duration,
-    /// When that was, from the writer's start.
+    /// The time of that gap, from the writer's start.
     pub(crate) gap_at: Duration,
 }
 

@@ -28,7 +28,7 @@ enum Command {
     Table,
 }
 
-/// Parses and does.
+/// Parses the command line, and carries it out.
 pub(crate) fn main() -> Result<ExitCode> {
     let Options { command } = Options::parse();
     match command {

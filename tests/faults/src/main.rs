@@ -4,7 +4,7 @@
 //!   cli ── run ── cases/*       step x fault, and how one cell is played
 //!                   │
 //!                   ├── cluster/*    pods with their volumes, a client, a judge
-//!                   ├── stand_in/*   what Kubernetes is to an agent: API, names, kubelet
+//!                   ├── fake_kubernetes/*   as much as an agent sees: API, names, kubelet
 //!                   └── stage/*      namespaces, proxies, and the gate that all traffic passes
 //! ```
 //!
@@ -14,9 +14,9 @@
 mod cases;
 mod cli;
 mod cluster;
+mod fake_kubernetes;
 mod run;
 mod stage;
-mod stand_in;
 
 use std::process::ExitCode;
 

@@ -14,24 +14,24 @@ use crate::cases::play::{Outcome, play};
 use crate::cases::table::table;
 use crate::cluster::Cluster;
 use crate::cluster::templates::Templates;
+use crate::fake_kubernetes::pod::{Programs, bring_programs};
 use crate::stage::apart::{self, Part};
-use crate::stand_in::pod::{Programs, bring_programs};
 
-/// Networks take turns.
+/// The number of networks, which cases use in turn.
 const SLOTS: u8 = 199;
 
-/// What to run.
+/// The plan of a run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {
     /// The cases' names, or beginnings of names; all cases if none is given.
     names: Vec<String>,
-    /// Only what is quick enough for every change.
+    /// Play only the cases that are quick enough for every change.
     #[arg(long)]
     quick: bool,
     /// pinned, newest-3.5, newest-3.6, mixed, or all of them one after the other.
     #[arg(long, default_value = "pinned")]
     etcd: String,
-    /// How many cases at a time; they mostly wait.
+    /// The number of cases at a time; they mostly wait.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=50))]
     jobs: u8,
     /// Keep the logs of cases that pass, too.
@@ -93,7 +93,7 @@ fn choose(plan: &Plan) -> Result<Vec<Case>> {
     Ok(cases().filter(chosen).collect())
 }
 
-/// Whether `name` is the case's, or its step's, or its step's and fault's beginning.
+/// True if `name` is the case's, or its step's, or its step's and fault's beginning.
 fn fits(case: &str, name: &str) -> bool {
     case == name
         || case
@@ -150,13 +150,13 @@ fn summary(kit: &Kit, outcomes: &[Outcome]) -> String {
     text
 }
 
-/// What all cases share.
+/// The kit that all cases share.
 pub(crate) struct Kit {
-    /// Which etcd it has.
+    /// The name of its etcd versions.
     pub(crate) name: String,
     /// The programs in the pods.
     pub(crate) programs: Programs,
-    /// Logs are kept of every case.
+    /// True to keep the logs of every case.
     pub(crate) keep: bool,
     etcds: Vec<PathBuf>,
     evidence: PathBuf,
@@ -209,7 +209,7 @@ fn bring_etcd(name: &str) -> Result<PathBuf> {
     apart::bring(&folder.join("etcd"), &format!("etcd-{name}"))
 }
 
-/// Where the etcd of this name is; built if need be.
+/// The folder of the etcd of this name; it is built if need be.
 fn etcd_folder(name: &str) -> Result<PathBuf> {
     let testbed = repository().join("tests/testbed/testbed");
     let versions = ask(&testbed, &["versions"])?;

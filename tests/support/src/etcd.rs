@@ -14,7 +14,7 @@ use etcd_client::{Client, GetOptions};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection may take.
+/// The timeout of a connection.
 const CONNECT: Duration = Duration::from_millis(700);
 
 /// An entry of a member list.
@@ -26,11 +26,11 @@ pub struct Member {
     pub name: String,
     /// Its first peer URL.
     pub peer_url: String,
-    /// Whether it does not vote yet.
+    /// True if it does not vote yet.
     pub learner: bool,
 }
 
-/// What one member says of its cluster.
+/// The cluster as one member sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// The cluster's ID.
@@ -41,7 +41,7 @@ pub struct View {
     pub members: Vec<Member>,
 }
 
-/// What one member says of itself.
+/// A member's own status.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The cluster's ID.
@@ -52,7 +52,7 @@ pub struct Status {
     pub leader: u64,
     /// The version it runs.
     pub version: String,
-    /// Whether it is a learner.
+    /// True if it is a learner.
     pub learner: bool,
 }
 
@@ -62,10 +62,10 @@ pub fn seat_name(peer_url: &str) -> &str {
     host.split(['.', ':', '/']).next().unwrap_or(host)
 }
 
-/// Connects to one address, and says why when it cannot.
+/// Connects to one address.
 ///
 /// # Errors
-/// It takes no connection in time.
+/// The address takes no connection in time; the error says why.
 pub async fn connect(address: &str) -> Result<Client> {
     // A client waits in silence for an endpoint that refuses, so knock first.
     timeout(CONNECT, TcpStream::connect(address))
@@ -96,7 +96,7 @@ impl Clients {
         }
     }
 
-    /// A linearizable read and then the member list, both of `address`.
+    /// Makes a linearizable read and then reads the member list, both at `address`.
     ///
     /// # Errors
     /// No answer in time, or a refusal.
@@ -108,7 +108,7 @@ impl Clients {
         .await
     }
 
-    /// The member list as `address` has it now.
+    /// Reads the member list as `address` has it now.
     ///
     /// # Errors
     /// No answer in time, or a refusal.
@@ -116,7 +116,7 @@ impl Clients {
         self.ask(address, async |mut client| view(&mut client).await).await
     }
 
-    /// What the member at `address` says of itself.
+    /// Asks the member at `address` for its own status.
     ///
     /// # Errors
     /// No answer in time, or a refusal.
@@ -158,7 +158,7 @@ impl Clients {
         .await
     }
 
-    /// Every key with a prefix, read through `address`.
+    /// Reads every key with a prefix through `address`.
     ///
     /// # Errors
     /// No answer in time, or a refusal.

@@ -1,4 +1,4 @@
-//! What the tests against real etcd share: waiting, looking at etcd past Muster, and missing no write.
+//! Helpers of all tests against real etcd: waiting, looking at etcd past Muster, and missing no write.
 
 pub mod etcd;
 pub mod wait;

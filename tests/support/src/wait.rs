@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-/// How often a condition is looked at unless a caller says otherwise.
+/// The time from one look at a condition to the next, unless a caller says otherwise.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Seconds, for the many limits of scenarios.
+/// A number of seconds, for the many limits of scenarios.
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -21,7 +21,7 @@ pub async fn until<T>(what: &str, limit: Duration, probe: impl AsyncFnMut() -> R
     until_every(what, limit, INTERVAL, probe).await
 }
 
-/// As [`until`], with an interval of the caller's choice.
+/// Asks as [`until`] does, with an interval of the caller's choice.
 ///
 /// # Errors
 /// There was no value within `limit`.

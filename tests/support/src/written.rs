@@ -1,10 +1,10 @@
-//! What a writer wrote, and whether all of it is there.
+//! The keys that a writer wrote, and a check that all of them are there.
 
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
-/// What the key of every write begins with.
+/// The prefix of every write's key.
 pub const PREFIX: &str = "writes/";
 
 /// The key of the write `n`; its value is `n`.

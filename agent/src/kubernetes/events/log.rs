@@ -5,14 +5,15 @@
 //! lost. At rest there is none, and none is told twice within [`AGAIN`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use muster_api::status::Quorum;
 use muster_membership::{Action, ArchiveReason, MemberId, Observed, Phase, Seat, StartPlan, Time, Workload};
 
-/// For how long the same is not told again, in milliseconds.
-const AGAIN: u64 = 600_000;
-/// For how long a quorum that is lost once more is not told of, in milliseconds. If it stays lost, it is then.
-const FLAPPING: u64 = 60_000;
+/// For how long the same is not told again.
+const AGAIN: Duration = Duration::from_secs(600);
+/// For how long a quorum that is lost once more is not told of. If it stays lost, it is then.
+const FLAPPING: Duration = Duration::from_secs(60);
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use muster_api::names::{METRICS_PORT, Names, PEER_PORT};
-use muster_membership::limits::{self, FRESH};
+use muster_membership::timing::{self, FRESHNESS};
 use muster_membership::{
-    ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Observed, Peer, Reading, Seat, Time, Workload,
-    ids::founding_member_id,
+    ClusterId, Disk, Identity, Launcher, MemberId, MemberList, Need, Observed, Peer, Reading, Seat, Time, Unread,
+    Workload, founding_member_id,
 };
 
 use self::peers as report;
@@ -35,7 +35,7 @@ const API: Duration = Duration::from_millis(2_200);
 /// How long the etcds and agents may take, which are asked after it.
 const ETCD: Duration = Duration::from_millis(1_800);
 /// What the core allows a look: what took longer would be asked for again, without end.
-const _: () = assert!(API.as_millis() + ETCD.as_millis() <= limits::READ as u128);
+const _: () = assert!(API.as_millis() + ETCD.as_millis() <= timing::READ_TIMEOUT.as_millis());
 /// Own etcd is asked one after the other.
 const _: () = assert!(PEER.as_millis() + 2 * STORED.as_millis() <= ETCD.as_millis());
 const _: () = assert!(PEER.as_millis() + LIST.as_millis() <= ETCD.as_millis());
@@ -62,7 +62,10 @@ impl Agent {
             _ => None,
         });
         let peers = needs.contains(&Need::Peers);
-        let stale = self.addresses.as_ref().is_none_or(|(read, _)| at.since(*read) > FRESH);
+        let stale = self
+            .addresses
+            .as_ref()
+            .is_none_or(|(read, _)| at.since(*read) > FRESHNESS);
         let (workload, birth, status, slices) = {
             let wants = |need| needs.contains(&need);
             let (reader, store, api) = (self.workload.clone(), &self.birth, self.api.clone());
@@ -98,8 +101,8 @@ impl Agent {
                 self.addresses = Some((at, slices.peers));
             }
             Some(Err(())) => {
-                self.observed.endpoint.fail(at);
-                self.observed.peers.fail(at);
+                self.observed.endpoint.fail(at, Unread::Silent);
+                self.observed.peers.fail(at, Unread::Silent);
                 self.addresses = None;
             }
             None => {}
@@ -205,7 +208,7 @@ impl Agent {
                 };
                 match status {
                     Ok((asked, (status, _))) => peer.etcd = Reading::saw(clock(asked), status),
-                    Err(_) => peer.etcd.fail(at),
+                    Err(_) => peer.etcd.fail(at, Unread::Silent),
                 }
                 settle(&mut peer.agent, at, Some(report.map_err(drop)));
                 (*seat, peer)
@@ -234,7 +237,7 @@ impl Agent {
                     self.observed.local_list = members;
                 }
             }
-            Some(Err(())) => self.observed.local.fail(at),
+            Some(Err(())) => self.observed.local.fail(at, Unread::Silent),
             None => {}
         }
         let (no_leader, list) = stored.map_or((None, None), |stored| (stored.no_leader, stored.list));
@@ -253,7 +256,7 @@ impl Agent {
                     self.observed.list = Reading::saw(asked, found);
                 }
             }
-            Some(None) => self.observed.list.fail(at),
+            Some(None) => self.observed.list.fail(at, Unread::Silent),
             None => {}
         }
         let status = self.observed.local.fresh(self.now());
@@ -393,7 +396,7 @@ async fn watched<T>(what: &'static str, read: impl Future<Output = T>) -> T {
 fn settle<T>(reading: &mut Reading<T>, at: Time, answer: Option<Result<T, ()>>) {
     match answer {
         Some(Ok(value)) => *reading = Reading::saw(at, value),
-        Some(Err(())) => reading.fail(at),
+        Some(Err(())) => reading.fail(at, Unread::Silent),
         None => {}
     }
 }

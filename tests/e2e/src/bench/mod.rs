@@ -19,17 +19,17 @@ use crate::writer::Writer;
 use report::Results;
 pub(crate) use report::Subject;
 
-/// What to measure.
+/// The plan of a benchmark.
 pub(crate) struct Plan {
-    /// How often each step is measured.
+    /// The number of times that each step is measured.
     pub(crate) repeat: usize,
     /// The etcd versions.
     pub(crate) etcd: Vec<String>,
     /// The DNS configurations.
     pub(crate) dns: Vec<String>,
-    /// Only this subject.
+    /// The only subject to measure.
     pub(crate) only: Option<Subject>,
-    /// How long a cluster at rest is watched, in seconds.
+    /// The time for which a cluster at rest is watched, in seconds.
     pub(crate) rest: u64,
 }
 

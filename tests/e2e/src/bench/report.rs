@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rest::Rest;
 
-/// What was measured.
+/// The subject of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Subject {
     /// The plain StatefulSet.
@@ -71,7 +71,7 @@ impl Results {
         )
     }
 
-    /// The tables.
+    /// The results as tables for people.
     pub(super) fn table(&self) -> String {
         let columns: BTreeSet<(&str, &str)> = self
             .times
@@ -126,7 +126,7 @@ impl Results {
         }
     }
 
-    /// Everything, for programs.
+    /// All results, as JSON for programs.
     pub(super) fn json(&self) -> Value {
         let times = self.times.iter().map(|((subject, dns, etcd, step), seconds)| {
             json!({ "subject": subject.to_string(), "dns": dns, "etcd": etcd, "step": step, "median": median(seconds), "seconds": seconds })

@@ -1,4 +1,4 @@
-//! What a cluster costs while nothing happens: memory, CPU, API requests.
+//! The cost of a cluster at rest: memory, CPU, API requests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(super) struct Rest {
     pub(super) agent_requests: f64,
     /// API requests of the operator in a minute.
     pub(super) operator_requests: f64,
-    /// What these requests were, with their number.
+    /// The number of requests, by kind.
     pub(super) requests: BTreeMap<String, usize>,
 }
 
@@ -77,37 +77,42 @@ pub(super) async fn watch(cluster: &Cluster<'_>, span: Duration) -> Result<Rest>
         rest.agent_millicores.push(millicores);
     }
     (rest.operator_mib, rest.operator_millicores) = cost(&operator, span)?;
-    let minutes = span.as_secs_f64() / 60.0;
-    let (agent, operator) = (
-        format!("system:serviceaccount:{}:", cx.namespace),
-        format!("system:serviceaccount:{SYSTEM}:"),
-    );
-    for line in added(Path::new(&log), offset)?.lines() {
-        let Ok(entry) = serde_json::from_str::<Value>(line) else {
-            continue;
-        };
-        let user = entry["user"]["username"].as_str().unwrap_or_default();
-        let who = match user {
-            _ if user.starts_with(&agent) => "agent",
-            _ if user.starts_with(&operator) => "operator",
-            _ => continue,
-        };
-        // A watch is written down when it begins and when it ends.
-        if entry["verb"] == "watch" && entry["stage"] == "ResponseStarted" {
-            continue;
-        }
-        let what = format!(
-            "{who} {} {}",
-            entry["verb"].as_str().unwrap_or("?"),
-            entry["objectRef"]["resource"].as_str().unwrap_or("?")
-        );
-        *rest.requests.entry(what).or_default() += 1;
-        match who {
-            "agent" => rest.agent_requests += 1.0 / minutes / agents.len() as f64,
-            _ => rest.operator_requests += 1.0 / minutes,
+    rest.count_requests(&added(Path::new(&log), offset)?, &cx.namespace, span, agents.len());
+    Ok(rest)
+}
+
+impl Rest {
+    /// Counts the requests in these lines of the audit log, written during `span`.
+    fn count_requests(&mut self, log: &str, namespace: &str, span: Duration, agents: usize) {
+        let minutes = span.as_secs_f64() / 60.0;
+        let agent = format!("system:serviceaccount:{namespace}:");
+        let operator = format!("system:serviceaccount:{SYSTEM}:");
+        for line in log.lines() {
+            let Ok(entry) = serde_json::from_str::<Value>(line) else {
+                continue;
+            };
+            let user = entry["user"]["username"].as_str().unwrap_or_default();
+            let who = match user {
+                _ if user.starts_with(&agent) => "agent",
+                _ if user.starts_with(&operator) => "operator",
+                _ => continue,
+            };
+            // A watch is written down when it begins and when it ends.
+            if entry["verb"] == "watch" && entry["stage"] == "ResponseStarted" {
+                continue;
+            }
+            let what = format!(
+                "{who} {} {}",
+                entry["verb"].as_str().unwrap_or("?"),
+                entry["objectRef"]["resource"].as_str().unwrap_or("?")
+            );
+            *self.requests.entry(what).or_default() += 1;
+            match who {
+                "agent" => self.agent_requests += 1.0 / minutes / agents as f64,
+                _ => self.operator_requests += 1.0 / minutes,
+            }
         }
     }
-    Ok(rest)
 }
 
 /// A process, and the time it has used so far.
@@ -127,7 +132,7 @@ fn begin(fits: impl Fn(&Process) -> bool) -> Result<Vec<Meter>> {
     procs::find(fits)?.into_iter().map(meter).collect()
 }
 
-/// What these processes have together: MiB, and thousandths of a core.
+/// The cost of these processes together: MiB, and thousandths of a core.
 fn cost(processes: &[Meter], span: Duration) -> Result<(f64, f64)> {
     let (mut mib, mut millicores) = (0.0, 0.0);
     for process in processes {
@@ -167,7 +172,7 @@ fn ticks(folder: &Path) -> Result<u64> {
     Ok(field(11)? + field(12)?)
 }
 
-/// What was added to a file since it had this length.
+/// The text that was added to a file since it had this length.
 fn added(path: &Path, offset: u64) -> Result<String> {
     let mut file = fs::File::open(path)?;
     let rotated = file.metadata()?.len() < offset;

@@ -15,7 +15,7 @@ use crate::plain;
 use crate::wait::{secs, until, until_every};
 use crate::world::etcd_cluster_resource;
 
-/// How often the judge looks: this is the resolution.
+/// The time from one look of the judge to the next: the resolution of the measurements.
 const LOOK: Duration = Duration::from_millis(25);
 
 /// etcd adds no member before every voter has been connected for 5 s: a step that followed another at

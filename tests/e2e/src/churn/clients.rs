@@ -21,24 +21,24 @@ use crate::pods::PodView;
 
 use super::history::{History, Kind, Operation, Outcome};
 
-/// How many clients there are; every other one talks to pods directly.
+/// The number of clients; every other one talks to pods directly.
 const CLIENTS: u32 = 6;
 /// Keys at one time.
 const KEYS: u32 = 6;
 /// After this time the clients turn to fresh keys, so that the history of
 /// each key stays short enough to be checked.
 const EPOCH: Duration = Duration::from_secs(8);
-/// How long one operation may take.
+/// The timeout of one operation.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Clients at work.
+/// The clients that run.
 pub(super) struct Clients {
     stop: Rc<Cell<bool>>,
     history: Rc<RefCell<History>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// One client.
+/// A client and its operations.
 struct Worker {
     id: u32,
     start: Instant,

@@ -1,4 +1,4 @@
-//! Carries out what the schedule says.
+//! The actions of the schedule, carried out.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::world::{OPERATOR, SYSTEM};
 
 use super::schedule::Action;
 
-/// What was done so far.
+/// The actions done so far.
 #[derive(Default)]
 pub(super) struct Faults {
     done: RefCell<BTreeMap<&'static str, usize>>,
@@ -24,7 +24,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Does one thing; `size` is the size that was asked for last.
+    /// Carries out one action; `size` is the size that was asked for last.
     pub(super) async fn apply(&self, cluster: &Cluster<'_>, action: &Action, size: &mut u32) -> Result<()> {
         let cx = cluster.cx;
         let seat = |number: &u32| number % (*size).max(1);
@@ -60,20 +60,9 @@ impl Faults {
                     .await?;
             }
             Action::Isolate(number, span) => {
-                let chosen = seat(number);
-                let others: Vec<_> = cluster
-                    .pods()
-                    .await?
-                    .values()
-                    .filter_map(|pod| pod.seat())
-                    .filter(|other| *other != chosen)
-                    .collect();
-                if others.is_empty() {
+                if !self.isolate(cluster, seat(number), *span).await? {
                     return self.skip(cluster, action);
                 }
-                let ends = format!("{} {}", cluster.end(&[chosen]), cluster.end(&others));
-                self.for_a_while(cluster, &format!("cut {ends}"), &format!("heal {ends}"), *span)
-                    .await?;
             }
             Action::NoApi(number, span) => {
                 let ends = format!("{} api", cluster.end(&[seat(number)]));
@@ -100,21 +89,14 @@ impl Faults {
                 if *size < 3 || self.active.get() > 0 || judge::look(cluster, *size).await.is_err() {
                     return self.skip(cluster, action);
                 }
-                let name = cluster.seat(seat(number));
-                cx.step(format!("the volume of {name} is deleted"));
-                kubectl
-                    .run_line(&format!("delete persistentvolumeclaim data-{name} --wait=false"))
-                    .await?;
-                kubectl
-                    .run_line(&format!("delete pod {name} --grace-period=1 --wait=false"))
-                    .await?;
+                lose_volume(cluster, seat(number)).await?;
             }
         }
         *self.done.borrow_mut().entry(action.kind()).or_default() += 1;
         Ok(())
     }
 
-    /// How often what was done.
+    /// The number of actions of each kind.
     pub(super) fn summary(&self) -> String {
         let done = self.done.borrow();
         let all: Vec<_> = done.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -130,6 +112,20 @@ impl Faults {
         cluster.cx.step(format!("skipped: {action}"));
         self.skipped.set(self.skipped.get() + 1);
         Ok(())
+    }
+
+    /// Cuts a seat off from all others for a while; false if there are no others.
+    async fn isolate(&self, cluster: &Cluster<'_>, seat: u32, span: Duration) -> Result<bool> {
+        let pods = cluster.pods().await?;
+        let seats = pods.values().filter_map(|pod| pod.seat());
+        let others: Vec<_> = seats.filter(|other| *other != seat).collect();
+        if others.is_empty() {
+            return Ok(false);
+        }
+        let ends = format!("{} {}", cluster.end(&[seat]), cluster.end(&others));
+        self.for_a_while(cluster, &format!("cut {ends}"), &format!("heal {ends}"), span)
+            .await?;
+        Ok(true)
     }
 
     /// A fault that ends by itself after a while, and at the latest at the end.
@@ -148,7 +144,20 @@ impl Faults {
     }
 }
 
-/// The pod may have gone meanwhile, and the fault with it.
+/// Deletes a seat's volume, and its pod.
+async fn lose_volume(cluster: &Cluster<'_>, seat: u32) -> Result<()> {
+    let (cx, name) = (cluster.cx, cluster.seat(seat));
+    cx.step(format!("the volume of {name} is deleted"));
+    for line in [
+        format!("delete persistentvolumeclaim data-{name} --wait=false"),
+        format!("delete pod {name} --grace-period=1 --wait=false"),
+    ] {
+        cx.kubectl.run_line(&line).await?;
+    }
+    Ok(())
+}
+
+/// Ends a fault. An error is printed only: the pod may have gone meanwhile, and the fault with it.
 async fn end_fault(bed: &Bed, line: &str) {
     let words: Vec<_> = line.split_whitespace().collect();
     if let Err(error) = bed.fault(&words).await {

@@ -1,4 +1,4 @@
-//! What the clients did and saw, one line of JSON for each operation.
+//! The history: what the clients did and saw, one line of JSON for each operation.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,31 +10,31 @@ use serde::Serialize;
 /// An operation of one client on one key.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Operation {
-    /// Who; a client whose operation's outcome is unknown goes on as another.
+    /// The client; one whose operation's outcome is unknown goes on as another.
     pub(super) client: u32,
-    /// What.
+    /// The operation.
     pub(super) kind: Kind,
-    /// On which key.
+    /// The key that it is about.
     pub(super) key: String,
     /// The value that was written, or that was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) value: Option<String>,
-    /// What a compare-and-swap expected; no value means no such key.
+    /// The value that a compare-and-swap expected; none means no such key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expected: Option<String>,
-    /// What a read found.
+    /// The value that a read found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) found: Option<String>,
-    /// How it ended.
+    /// Its ending.
     pub(super) outcome: Outcome,
-    /// When it began, in nanoseconds from the start.
+    /// The time of its begin, in nanoseconds from the start.
     pub(super) call: u64,
-    /// When it ended.
+    /// The time of its end, in nanoseconds from the start.
     #[serde(rename = "return")]
     pub(super) end: u64,
 }
 
-/// What an operation does.
+/// The kinds of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -46,15 +46,15 @@ pub(super) enum Kind {
     Get,
 }
 
-/// How an operation ended.
+/// The ending of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
-    /// Done.
+    /// The operation was carried out.
     Ok,
     /// A compare-and-swap whose expectation did not hold.
     Refused,
-    /// It may have happened, or happen yet.
+    /// The operation may have happened, or happen yet.
     Unknown,
 }
 

@@ -34,15 +34,15 @@ use faults::Faults;
 use schedule::Schedule;
 use watchers::Watchers;
 
-/// What to do, and for how long.
+/// The plan of a churn run.
 pub(crate) struct Plan {
-    /// How long scaling and faults go on.
+    /// The length of scaling and faults, in minutes.
     pub(crate) minutes: f64,
-    /// What the schedule is made of: the same seed makes the same one.
+    /// The seed of the schedule: the same seed makes the same one.
     pub(crate) seed: u64,
     /// The etcd version.
     pub(crate) etcd: String,
-    /// Keep the namespace.
+    /// True to keep the namespace.
     pub(crate) keep: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Plan {
 pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
     let world = Rc::new(world);
     let version = world.versions.resolve(&plan.etcd)?;
-    world.guard.arm().await?;
+    world.operator_traffic.start_count().await?;
     let schedule = Schedule::new(plan.seed, Duration::from_secs_f64(plan.minutes * 60.0));
     let cx = Ctx::new(Rc::clone(&world), "churn", &version);
     let folder = world.bed.root().join("out/churn");
@@ -86,7 +86,14 @@ pub(crate) async fn run(world: World, plan: &Plan) -> Result<bool> {
             .into_iter()
             .map(|what| format!("invariant: {what}")),
     );
-    problems.extend(world.guard.check().await.err().map(|error| format!("{error:#}")));
+    problems.extend(
+        world
+            .operator_traffic
+            .ensure_none()
+            .await
+            .err()
+            .map(|error| format!("{error:#}")),
+    );
     if !problems.is_empty() {
         println!("  evidence: {}", evidence::collect(&cx, &problems).await?.display());
     }
@@ -169,12 +176,12 @@ async fn play(cluster: &Cluster<'_>, schedule: &Schedule, start: Instant, faults
     Ok(size)
 }
 
-/// Where tests/churn-check is, once it is built.
+/// The path of tests/churn-check, once it is built.
 fn judge(cx: &Ctx) -> PathBuf {
     cx.world.bed.root().join("out/churn-check")
 }
 
-/// Has the history judged by tests/churn-check.
+/// Runs tests/churn-check over the history.
 async fn check(cx: &Ctx, folder: &Path) -> Result<()> {
     let output = Command::new(judge(cx))
         .arg(folder)

@@ -1,4 +1,4 @@
-//! What happens when: made of a seed alone, so that a run can be repeated.
+//! The schedule: made of a seed alone, so that a run can be repeated.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const SIZES: [u32; 8] = [1, 2, 3, 3, 3, 4, 5, 5];
 /// The number of nodes of the bed.
 const NODES: u32 = 3;
 
-/// What happens to the cluster. Seats are counted modulo its size.
+/// An action on the cluster. Seats are counted modulo its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Another size.
@@ -43,20 +43,20 @@ pub(super) enum Action {
 /// Something that happens at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Event {
-    /// When, from the start.
+    /// The time from the start.
     pub(super) at: Duration,
-    /// What.
+    /// The action at that time.
     pub(super) action: Action,
 }
 
-/// Everything that happens.
+/// A schedule of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Schedule {
-    /// What it was made of.
+    /// The seed of which it was made.
     pub(super) seed: u64,
-    /// How long it is.
+    /// Its length.
     pub(super) length: Duration,
-    /// What happens, in order.
+    /// The events, in order.
     pub(super) events: Vec<Event>,
 }
 
@@ -118,7 +118,7 @@ impl fmt::Display for Action {
 }
 
 impl Action {
-    /// What kind of action it is, for counting.
+    /// The kind of action, for counting.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Scale(..) => "scale",

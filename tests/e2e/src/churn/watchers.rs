@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::etcd::connect;
 use crate::wait::{secs, until};
 
-/// How many streams there are.
+/// The number of streams.
 const STREAMS: usize = 2;
 /// A stream that is silent for this long is opened again: it may be one of a
 /// member that is cut off.
@@ -30,14 +30,14 @@ struct Change {
     value: String,
 }
 
-/// Streams at work.
+/// The streams that are open.
 pub(super) struct Watchers {
     address: String,
     first: i64,
     streams: Vec<(Seen, JoinHandle<()>)>,
 }
 
-/// What a stream has seen so far.
+/// The changes that a stream has seen so far.
 type Seen = Rc<RefCell<Vec<Change>>>;
 
 impl Watchers {

@@ -38,7 +38,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     .alone(),
 ];
 
-/// How long it is away, in seconds.
+/// The length of an outage, in seconds.
 const AWAY: u64 = 120;
 /// The same, and the size that is asked for next. The bed's API server needs about three seconds more. The first time
 /// is too short for the operator to lose its Lease, so that it has to go on with the watches that broke; later it loses
@@ -119,7 +119,8 @@ async fn blink(cx: &Ctx) -> Result<()> {
     Ok(())
 }
 
-/// Until the cluster has converged, Kubernetes' own controllers may be behind: they look again after up to 90 s.
+/// Takes the API server away. Until the cluster has converged, Kubernetes' own controllers may be behind: they look
+/// again after up to 90 s.
 async fn away(cx: &Ctx, seconds: u64) -> Result<()> {
     cx.fault_at_end("api-up");
     cx.watch.status_may_be_stale(true);

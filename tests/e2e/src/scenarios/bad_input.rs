@@ -1,4 +1,4 @@
-//! What cannot work is refused where the user sees it, and nothing is touched.
+//! Input that cannot work: it is refused where the user sees it, and nothing is touched.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ async fn foreign_volume(cx: &Ctx) -> Result<()> {
     .await?;
     ensure!(both.cluster_id == one.cluster_id, "it is another cluster: {both:?}");
     let why = until("seat 1 to say that it refuses", secs(60), async || {
-        seat_refuses(&demo, &demo.seat(1)).await
+        seat_refuses(&demo, 1).await
     })
     .await?;
     cx.note(why);
@@ -244,18 +244,13 @@ async fn hand_over(cx: &Ctx, from: &str, to: &str) -> Result<()> {
 }
 
 /// The sentence of a seat that refuses its volume.
-async fn seat_refuses(cluster: &Cluster<'_>, name: &str) -> Result<String> {
-    let object = cluster.object().await?.context("no EtcdCluster")?;
-    let seats = object["status"]["seats"].as_array().cloned().unwrap_or_default();
-    let seat = seats
-        .iter()
-        .find(|seat| seat["name"] == name)
-        .with_context(|| format!("no seat {name} in the status"))?;
+async fn seat_refuses(cluster: &Cluster<'_>, seat: u32) -> Result<String> {
+    let (said, name) = (cluster.seat_status(seat).await?, cluster.seat(seat));
     ensure!(
-        seat["phase"] == "Refused",
+        said["phase"] == "Refused",
         "{name} is {}: {}",
-        seat["phase"],
-        seat["why"]
+        said["phase"],
+        said["why"]
     );
-    Ok(format!("{name}: {}", seat["why"].as_str().unwrap_or_default()))
+    Ok(format!("{name}: {}", said["why"].as_str().unwrap_or_default()))
 }

@@ -11,6 +11,7 @@ mod leaving;
 mod lifecycle;
 mod no_operator;
 mod partition;
+mod reasons;
 mod recovery;
 mod rescue;
 mod scale;
@@ -47,6 +48,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     dns::SCENARIOS,
     addresses::SCENARIOS,
     api_down::SCENARIOS,
+    reasons::SCENARIOS,
 ];
 
 /// All scenarios, in the order in which they are run.

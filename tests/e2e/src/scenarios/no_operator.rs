@@ -1,4 +1,4 @@
-//! Without the operator and without its resource: a plain manifest.
+//! A plain manifest, without the operator and without its resource.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;

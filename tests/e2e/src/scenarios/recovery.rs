@@ -1,4 +1,4 @@
-//! What heals without a command, and what says that it does not.
+//! Recoveries: some need no command, and the others say so.
 
 use std::fs::OpenOptions;
 use std::io::{Seek as _, SeekFrom, Write as _};

@@ -1,4 +1,4 @@
-//! The faults, and how each strikes.
+//! The faults, and the way in which each strikes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use rustix::process::Signal;
 
 use super::seam::Seam;
 use super::step::Step;
+use crate::cluster::volumes::Volumes;
 use crate::cluster::{Cluster, etcd};
 use crate::stage::gate::{Moment, Party, Verdict};
 use crate::stage::processes::Process;
 use crate::wait::{secs, until};
 
-/// What goes wrong.
+/// A fault that strikes a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     /// The subject's agent is killed.
@@ -34,7 +35,7 @@ pub(crate) enum Fault {
     StaleVolume,
     /// The subject's pod is replaced; for a while its name stands for the old address.
     StaleDns,
-    /// For a while no name of any pod is known.
+    /// No name of any pod is known for a while.
     NoDns,
     /// Leadership moves to another member.
     LeaderChange,
@@ -61,16 +62,16 @@ pub(crate) const FAULTS: [Fault; 13] = [
     Fault::Slow,
 ];
 
-/// Longer than an election, and than the agent waits for a change of membership.
+/// The length of a pause: longer than an election, and than the agent waits for a change of membership.
 const PAUSE: Duration = secs(7);
-/// Longer than any reading is believed.
+/// The length of a cut: longer than any reading is believed.
 const CUT: Duration = secs(8);
-/// For this long names are stale.
+/// The time for which names are stale.
 const STALE: Duration = secs(12);
-/// Everything takes so much longer while it is slow.
+/// The delay of everything while it is slow.
 const DELAY: Duration = Duration::from_millis(700);
 
-/// What has to be put right again, and after how long.
+/// The end of a fault: what has to be put right again.
 pub(crate) enum Aftermath {
     Nothing,
     Continue(Process),
@@ -100,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// What it does.
+    /// The fault in words, for the list and the README.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::KillAgent => "the seat's agent is killed",
@@ -119,7 +120,7 @@ impl Fault {
         }
     }
 
-    /// Whether the seat's member is replaced by a new one.
+    /// True if the seat's member is replaced by a new one.
     pub(crate) fn replaces(self) -> bool {
         matches!(self, Self::Wipe | Self::StaleVolume)
     }
@@ -133,6 +134,8 @@ impl Fault {
             Some(Moment::Done) => Verdict::Pass,
             _ => Verdict::Lose,
         };
+        let pass = |aftermath| (Verdict::Pass, aftermath);
+        let gone = |aftermath| (unsent, aftermath);
         Ok(match self {
             Self::KillAgent => {
                 let worker = cluster.pod(subject)?.worker();
@@ -147,65 +150,48 @@ impl Fault {
                     Some(process) => process.kill().await?,
                     None => pod.etcd.kill_now().await?,
                 }
-                (Verdict::Pass, Aftermath::Nothing)
+                pass(Aftermath::Nothing)
             }
             Self::KillBoth => {
                 let pod = cluster.pod(subject)?;
                 let (etcd, agent) = futures::join!(pod.etcd.kill_now(), pod.agent.kill_now());
                 etcd.and(agent)?;
-                (unsent, Aftermath::Nothing)
+                gone(Aftermath::Nothing)
             }
-            Self::PauseEtcd => {
-                let leader = until("a leader", secs(5), async || cluster.leader().await).await;
-                let leader = leader.map_or(subject, |(seat, _)| seat);
-                let process = cluster.pod(leader)?.etcd_process();
-                let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
-                process.signal(Signal::STOP);
-                (Verdict::Pass, Aftermath::Continue(process))
-            }
+            Self::PauseEtcd => pass(Aftermath::Continue(pause_leader(cluster, subject).await?)),
             Self::Lose => (Verdict::Lose, Aftermath::Nothing),
             Self::CutApi => {
                 set_api_cut(cluster, true);
-                (Verdict::Pass, Aftermath::JoinApi)
+                pass(Aftermath::JoinApi)
             }
             Self::Wipe => {
-                cluster.lose_pod(subject, |volumes| drop(volumes.lose(subject))).await?;
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::Nothing)
+                replace_pod(cluster, subject, |volumes| drop(volumes.lose(subject))).await?;
+                gone(Aftermath::Nothing)
             }
             Self::StaleVolume => {
-                let mut given = false;
-                cluster
-                    .lose_pod(subject, |volumes| {
-                        volumes.lose(subject);
-                        given = volumes.give_old(subject);
-                    })
-                    .await?;
-                ensure!(given, "there is no old volume of seat {subject}");
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::Nothing)
+                give_old_volume(cluster, subject).await?;
+                gone(Aftermath::Nothing)
             }
             Self::StaleDns => {
                 cluster.names.set_stale(true);
-                cluster.lose_pod(subject, |_| ()).await?;
-                cluster.ensure_pods()?;
-                (unsent, Aftermath::TrueNames)
+                replace_pod(cluster, subject, |_| ()).await?;
+                gone(Aftermath::TrueNames)
             }
             Self::NoDns => {
                 cluster.names.set_unknown();
-                (Verdict::Pass, Aftermath::TrueNames)
+                pass(Aftermath::TrueNames)
             }
             Self::LeaderChange => {
                 change_leader(cluster).await?;
-                (Verdict::Pass, Aftermath::Nothing)
+                pass(Aftermath::Nothing)
             }
             Self::CutPeers => {
                 set_peers_cut(cluster, subject, true);
-                (Verdict::Pass, Aftermath::JoinPeers(subject))
+                pass(Aftermath::JoinPeers(subject))
             }
             Self::Slow => {
                 cluster.gate.set_slow(Some((Party::Seat(subject), DELAY)));
-                (Verdict::Pass, Aftermath::NotSlow)
+                pass(Aftermath::NotSlow)
             }
         })
     }
@@ -244,6 +230,34 @@ fn set_peers_cut(cluster: &Cluster, subject: u32, cut: bool) {
     for other in SEATS.filter(|other| *other != subject) {
         cluster.gate.set_cut(Party::Seat(subject), Party::Seat(other), cut);
     }
+}
+
+/// Stops the leader's etcd, or the subject's if nobody leads.
+async fn pause_leader(cluster: &Cluster, subject: u32) -> Result<Process> {
+    let leader = until("a leader", secs(5), async || cluster.leader().await).await;
+    let leader = leader.map_or(subject, |(seat, _)| seat);
+    let process = cluster.pod(leader)?.etcd_process();
+    let process = process.with_context(|| format!("no etcd runs in seat {leader}"))?;
+    process.signal(Signal::STOP);
+    Ok(process)
+}
+
+/// Loses a pod, changes its volume, and lets a new pod come.
+async fn replace_pod(cluster: &Rc<Cluster>, seat: u32, change: impl FnOnce(&mut Volumes)) -> Result<()> {
+    cluster.lose_pod(seat, change).await?;
+    cluster.ensure_pods()
+}
+
+/// Replaces a pod by one with the volume of the seat's removed member.
+async fn give_old_volume(cluster: &Rc<Cluster>, seat: u32) -> Result<()> {
+    let mut given = false;
+    let change = |volumes: &mut Volumes| {
+        volumes.lose(seat);
+        given = volumes.give_old(seat);
+    };
+    replace_pod(cluster, seat, change).await?;
+    ensure!(given, "there is no old volume of seat {seat}");
+    Ok(())
 }
 
 async fn change_leader(cluster: &Cluster) -> Result<()> {

@@ -20,12 +20,12 @@ impl Case {
     }
 }
 
-/// Why a cell is not played.
+/// The reason for not playing a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reason {
     /// The letter in the table.
     pub(crate) letter: char,
-    /// In a sentence.
+    /// The same in a sentence.
     pub(crate) why: &'static str,
 }
 
@@ -58,7 +58,7 @@ const ALREADY: Reason = Reason {
     why: "the story begins with it: the seat has just got that volume",
 };
 
-/// All reasons.
+/// All reasons, by letter.
 pub(crate) const REASONS: [Reason; 7] = [
     NOTHING_SENT,
     NO_ETCD_YET,
@@ -69,7 +69,7 @@ pub(crate) const REASONS: [Reason; 7] = [
     ALREADY,
 ];
 
-/// Why a cell is not played, if it is not.
+/// The reason for not playing a cell; none if it is played.
 pub(crate) fn reason(step: &Step, fault: Fault) -> Option<Reason> {
     let held = step.seam.moment().is_some();
     match (step.story, fault) {
@@ -99,7 +99,7 @@ pub(crate) fn find(name: &str) -> Option<Case> {
     cases().find(|case| case.name() == name)
 }
 
-/// What is quick enough for every change: each fault, and each story but the eviction, which takes
+/// The cases that are quick enough for every change: each fault, and each story but the eviction, which takes
 /// minutes.
 pub(crate) const QUICK: &[&str] = &[
     "found-claimed.kill-agent",

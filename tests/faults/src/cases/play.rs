@@ -1,4 +1,4 @@
-//! How a case is played: a cluster at rest, a story, a fault at its step, and the end.
+//! The course of a case: a cluster at rest, a story, a fault at its step, and the end.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,22 +19,22 @@ use crate::run::{Kit, keep_evidence};
 use crate::stage::apart;
 use crate::wait::{secs, until};
 
-/// How long until the cluster is at rest, once the fault is over.
+/// The time from the fault's end within which the cluster must be at rest.
 const CONVERGE: Duration = secs(90);
 /// etcd refuses changes of membership until its members know each other for this long.
 const ACQUAINTED: Duration = Duration::from_millis(5_500);
 
-/// How a case went.
+/// The outcome of a case.
 pub(crate) struct Outcome {
     /// The case.
     pub(crate) case: Case,
-    /// What went wrong.
+    /// The problems; none if it passed.
     pub(crate) problems: Vec<String>,
-    /// How long it took.
+    /// The time that it took.
     pub(crate) took: Duration,
-    /// How long it took from the fault's end until the cluster was at rest.
+    /// The time from the fault's end until the cluster was at rest.
     pub(crate) healed: Duration,
-    /// What the writer told.
+    /// The report of the writer.
     pub(crate) writes: Report,
 }
 
@@ -150,7 +150,7 @@ async fn prepare(cluster: &Rc<Cluster>, story: Story) -> Result<Option<Settled>>
     Ok(Some(settled))
 }
 
-/// Whether every volume of the claimed cluster is gone.
+/// True if every volume of the claimed cluster is gone.
 fn is_lost(case: Case) -> bool {
     case.step.story == Story::Found && case.fault == Fault::Wipe && case.step.name != "found-claim"
 }

@@ -9,11 +9,11 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
 
 use crate::cluster::Cluster;
+use crate::fake_kubernetes::CLUSTER;
+use crate::fake_kubernetes::container::Line;
 use crate::stage::gate::{Caught, Moment, Party};
-use crate::stand_in::CLUSTER;
-use crate::stand_in::container::Line;
 
-/// Where a step is seen.
+/// The place where a step is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seam {
     /// A request of the subject, or the reply to it; held.
@@ -37,7 +37,7 @@ pub(crate) enum Armed {
     Line(&'static str, broadcast::Receiver<Line>),
 }
 
-/// How often a volume is looked at.
+/// The time from one look at a volume to the next.
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Seam {

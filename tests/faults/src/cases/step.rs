@@ -11,9 +11,9 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// The story that it is part of.
     pub(crate) story: Story,
-    /// Where it is seen.
+    /// The place where it is seen.
     pub(crate) seam: Seam,
-    /// What has just happened, or is about to.
+    /// The event that has just happened, or is about to.
     pub(crate) about: &'static str,
 }
 

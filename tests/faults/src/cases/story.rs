@@ -14,7 +14,7 @@ use crate::run::Kit;
 use crate::stage::gate::{Moment, Party, Verdict};
 use crate::wait::secs;
 
-/// What is going on.
+/// The story of a case: what the cluster is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Story {
     /// Two seats without data: seat 0 founds, seat 1 joins.
@@ -51,7 +51,7 @@ impl Story {
         }
     }
 
-    /// How many members there are before; 0 is a cluster that was never founded.
+    /// The number of members before; 0 is a cluster that was never founded.
     pub(crate) fn members_before(self) -> u32 {
         match self {
             Self::Found => 0,
@@ -60,7 +60,7 @@ impl Story {
         }
     }
 
-    /// How many members there shall be at the end.
+    /// The number of members that there shall be at the end.
     pub(crate) fn members_after(self) -> u32 {
         match self {
             Self::Found | Self::Hook | Self::Target | Self::Tidy => 2,
@@ -69,7 +69,7 @@ impl Story {
         }
     }
 
-    /// How long until its steps come.
+    /// The time within which its steps come.
     pub(crate) fn lasts(self) -> Duration {
         // Patience with a learner is two minutes.
         if self == Self::Evict { secs(180) } else { secs(45) }
@@ -95,7 +95,7 @@ impl Story {
         }
     }
 
-    /// Lets it happen.
+    /// Begins what the story is about.
     pub(crate) async fn begin(self, cluster: &Rc<Cluster>) -> Result<()> {
         match self {
             Self::Found => cluster.ensure_pods(),
@@ -161,7 +161,7 @@ impl Story {
         });
     }
 
-    /// What hung may go on, now that others have done its work.
+    /// Lets what hung go on, now that others have done its work.
     pub(crate) fn end(self, cluster: &Cluster) {
         if let Some(kept) = cluster.kept.take() {
             kept.release(Verdict::Pass);

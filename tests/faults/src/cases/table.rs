@@ -8,7 +8,7 @@ use super::matrix::{REASONS, reason};
 use super::play::Outcome;
 use super::step::STEPS;
 
-/// How a cell stands.
+/// The mark of a cell.
 fn cell(outcomes: &BTreeMap<String, bool>, step: &super::step::Step, fault: super::fault::Fault) -> char {
     match (
         reason(step, fault),

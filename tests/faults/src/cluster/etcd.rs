@@ -11,7 +11,7 @@ use muster_api::names::CLIENT_PORT;
 use muster_test_support::etcd::{self, Clients};
 pub(crate) use muster_test_support::etcd::{Status, View};
 
-/// How long an answer may take.
+/// The timeout of an answer.
 const PATIENCE: Duration = Duration::from_millis(3000);
 
 thread_local! {
@@ -26,22 +26,22 @@ fn at(address: Ipv4Addr) -> String {
     format!("{address}:{CLIENT_PORT}")
 }
 
-/// Connects to one address, and says why when it cannot.
+/// Connects to one address; an error says why it cannot.
 pub(crate) async fn connect(address: Ipv4Addr) -> Result<Client> {
     etcd::connect(&at(address)).await
 }
 
-/// A linearizable read and then the member list, both of `address`.
+/// Makes a linearizable read and then reads the member list, both at `address`.
 pub(crate) async fn fenced_view(address: Ipv4Addr) -> Result<View> {
     clients().fenced_view(&at(address)).await
 }
 
-/// What the member at `address` says of itself.
+/// Asks the member at `address` for its own status.
 pub(crate) async fn status(address: Ipv4Addr) -> Result<Status> {
     clients().status(&at(address)).await
 }
 
-/// Every key with a prefix, by a linearizable read.
+/// Reads every key with a prefix, linearizably.
 pub(crate) async fn range(address: Ipv4Addr, prefix: &str) -> Result<HashMap<String, String>> {
     clients().range(&at(address), prefix, true).await
 }

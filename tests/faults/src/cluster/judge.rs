@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use super::etcd::View;
 use super::sampler::Seen;
 use super::{Cluster, etcd};
-use crate::stand_in::CLUSTER;
+use crate::fake_kubernetes::CLUSTER;
 
-/// For this long nobody asked for a change of membership: the agents are at rest.
+/// The time without a request for a change of membership after which the agents are at rest.
 const REST: Duration = Duration::from_millis(1500);
 
 /// A cluster at rest.
@@ -30,7 +30,7 @@ pub(crate) struct Settled {
     pub(crate) members: BTreeMap<u32, u64>,
 }
 
-/// Whether the members are exactly the seats below `wanted`, all of them started voters by the
+/// Checks that the members are exactly the seats below `wanted`, all of them started voters by the
 /// list of each, the pods are those, the record says so, and the agents are at rest.
 pub(crate) async fn look(cluster: &Cluster, wanted: u32) -> Result<Settled> {
     let settled = look_at_etcd(cluster, wanted).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn look(cluster: &Cluster, wanted: u32) -> Result<Settled> {
     Ok(settled)
 }
 
-/// As `look`, by etcd alone.
+/// Checks as `look` does, by etcd alone.
 pub(crate) async fn look_at_etcd(cluster: &Cluster, wanted: u32) -> Result<Settled> {
     let views = join_all((0..wanted).map(async |seat| {
         let pod = cluster.pod(seat)?;
@@ -112,7 +112,7 @@ fn members_are(seat: u32, view: &View, wanted: u32) -> Result<Settled> {
     })
 }
 
-/// What an agent says of itself.
+/// Asks an agent for its `/status`.
 pub(crate) async fn agent_report(address: Ipv4Addr) -> Result<Value> {
     let work = async {
         let mut stream = TcpStream::connect((address, AGENT_PORT)).await?;
@@ -128,7 +128,7 @@ pub(crate) async fn agent_report(address: Ipv4Addr) -> Result<Value> {
     answer.unwrap_or_else(|_| Err(anyhow!("its agent does not answer")))
 }
 
-/// What the sampler saw, and what lies on all the volumes there ever were: no cluster but
+/// Checks what the sampler saw, and what lies on all the volumes there ever were: no cluster but
 /// `allowed`, and no member on two volumes.
 pub(crate) fn check_history(cluster: &Cluster, seen: &Seen, allowed: &BTreeSet<u64>) -> Vec<String> {
     let mut problems = seen.violations.clone();
@@ -176,7 +176,7 @@ pub(crate) fn check_history(cluster: &Cluster, seen: &Seen, allowed: &BTreeSet<u
     problems
 }
 
-/// How etcd 3.5 may end when it is asked for its status right after it was removed.
+/// The last line of an etcd 3.5 that was asked for its status right after it was removed.
 const REMOVED: &str = "panic: failed to find local ID in cluster members";
 
 /// Programs that panicked.

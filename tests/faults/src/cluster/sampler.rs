@@ -1,4 +1,4 @@
-//! Invariants that are looked at all the while: which cluster is served, and by whom.
+//! Invariants that are looked at all the while: one cluster is served, and each member from one volume.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +13,22 @@ use super::{Cluster, etcd};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// What was seen so far.
+/// The observations so far.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Cluster IDs that were served.
     pub(crate) clusters: BTreeSet<u64>,
     /// The volume that each member was served from.
     pub(crate) members: BTreeMap<u64, PathBuf>,
-    /// What must never happen, and did.
+    /// The violations so far.
     pub(crate) violations: Vec<String>,
-    /// How many answers there were.
+    /// The number of answers.
     pub(crate) answers: u64,
 }
 
 /// Looks at every pod's etcd, several times a second.
 pub(crate) struct Sampler {
-    /// What was seen so far.
+    /// The observations so far.
     pub(crate) seen: Rc<RefCell<Seen>>,
     task: AbortHandle,
 }

@@ -16,19 +16,19 @@ use tokio::task::JoinHandle;
 
 use super::etcd;
 use super::volumes::Volumes;
+use crate::fake_kubernetes::container::Line;
+use crate::fake_kubernetes::names::Names;
+use crate::fake_kubernetes::objects::{Objects, PodEntry};
+use crate::fake_kubernetes::pod::{Pod, Spec};
+use crate::fake_kubernetes::{CLUSTER, DOMAIN, NAMESPACE, api};
 use crate::run::Kit;
 use crate::stage::gate::{Caught, Gate};
 use crate::stage::net::Net;
-use crate::stand_in::container::Line;
-use crate::stand_in::names::Names;
-use crate::stand_in::objects::{Objects, PodEntry};
-use crate::stand_in::pod::{Pod, Spec};
-use crate::stand_in::{CLUSTER, DOMAIN, NAMESPACE, api};
 use crate::wait::{secs, until};
 
-/// A cluster, its stand-ins, and its network.
+/// A cluster, its fake Kubernetes, and its network.
 pub(crate) struct Cluster {
-    /// What all cases share.
+    /// The kit that all cases share.
     pub(crate) kit: Rc<Kit>,
     /// The gate that everything passes.
     pub(crate) gate: Arc<Gate>,
@@ -36,13 +36,13 @@ pub(crate) struct Cluster {
     pub(crate) objects: Rc<Objects>,
     /// The pods' names.
     pub(crate) names: Rc<Names>,
-    /// What containers write.
+    /// The lines that containers write.
     pub(crate) lines: broadcast::Sender<Line>,
     /// The case's folder.
     pub(crate) folder: PathBuf,
     /// The volumes.
     pub(crate) volumes: RefCell<Volumes>,
-    /// What a story holds until its end.
+    /// The passage that a story holds until its end.
     pub(crate) kept: RefCell<Option<Caught>>,
     pods: RefCell<BTreeMap<u32, Rc<Pod>>>,
     counts: RefCell<BTreeMap<u32, u8>>,
@@ -101,7 +101,7 @@ impl Cluster {
         self.pods.borrow().values().cloned().collect()
     }
 
-    /// What went wrong in the background.
+    /// The failures in the background.
     pub(crate) fn failures(&self) -> Vec<String> {
         self.failures.borrow().clone()
     }

@@ -14,7 +14,7 @@ use super::Cluster;
 use super::etcd::{connect, range};
 use crate::wait::{secs, until};
 
-/// How long one write may take before another pod is tried.
+/// The timeout of one write; after it another pod is tried.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// The pause between two writes.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -34,7 +34,7 @@ struct Memory {
     gap: Cell<Duration>,
 }
 
-/// What a writer has to tell.
+/// The report of a writer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     /// Acknowledged writes, all of them read back.

@@ -11,13 +11,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-/// Where the run keeps its files, in memory, seen by nobody else.
+/// The folder of the run's files, in memory, seen by nobody else.
 pub(crate) const ROOT: &str = "/run/faults";
 
-/// Set inside.
+/// The environment variable that tells a process that it is inside.
 const INSIDE: &str = "MUSTER_FAULTS_INSIDE";
 
-/// Which of the processes of one run this is.
+/// The processes of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The one that was started: it goes inside.
@@ -29,7 +29,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// What this process is.
+    /// The part that this process has.
     pub(crate) fn of_this_process() -> Self {
         match std::env::var_os(INSIDE) {
             None => Self::Outside,

@@ -15,9 +15,9 @@ use tokio::net::UnixListener;
 
 use super::gate::{Gate, Moment, Party, Passage, Verdict};
 
-/// Names the real etcd.
+/// The environment variable with the path of the real etcd.
 pub(crate) const REAL: &str = "MUSTER_FAULTS_ETCD";
-/// Where to knock, as the containers see it.
+/// The socket on which to knock, as the containers see it.
 const SOCKET: &str = "/run/muster/door.sock";
 
 /// Knocks, waits, and becomes etcd.

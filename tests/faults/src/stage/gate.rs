@@ -37,7 +37,7 @@ impl fmt::Display for Party {
     }
 }
 
-/// Which way a passage goes.
+/// The moment of a passage: on the way there, or on the way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// The request, before it is carried out.
@@ -46,25 +46,25 @@ pub(crate) enum Moment {
     Done,
 }
 
-/// Something that passes.
+/// A request or a reply that passes the gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
-    /// Who asked.
+    /// The party that asked.
     pub(crate) from: Party,
-    /// Who is asked.
+    /// The party that is asked.
     pub(crate) to: Party,
-    /// For what.
+    /// The request.
     pub(crate) what: String,
     /// Request or reply.
     pub(crate) moment: Moment,
 }
 
-/// What becomes of a passage.
+/// The fate of a passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// The passage goes on.
     Pass,
-    /// It is never heard of again.
+    /// The passage is never heard of again.
     Lose,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct Gate {
 
 /// Requests that change who is a member.
 const CHANGES: [&str; 3] = ["MemberAdd", "MemberRemove", "MemberPromote"];
-/// Not worth a line in the journal.
+/// Passages that are not worth a line in the journal.
 const QUIET: [&str; 5] = ["Status", "Range", "MemberList", "GET /status", "POST /raft"];
 
 impl Gate {
@@ -162,18 +162,18 @@ impl Gate {
         }
     }
 
-    /// How long ago a change of membership was last asked for.
+    /// The time since a change of membership was last asked for.
     pub(crate) fn quiet_for(&self) -> Duration {
         self.state().last_change.unwrap_or(self.start).elapsed()
     }
 
-    /// A line in the journal.
+    /// Writes a line into the journal.
     pub(crate) fn note(&self, line: &str) {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         _ = writeln!(journal, "{:8.3} {line}", self.start.elapsed().as_secs_f64());
     }
 
-    /// Everything passes here.
+    /// Lets a passage go on, or holds it, delays it, loses it.
     pub(crate) async fn pass(&self, passage: Passage) -> Verdict {
         self.open_between(passage.from, passage.to).await;
         let slow = self.state().slow;

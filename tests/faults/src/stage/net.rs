@@ -20,7 +20,7 @@ use muster_api::names::{AGENT_PORT, CLIENT_PORT, PEER_PORT};
 
 use super::apart::command;
 
-/// From this address the proxies speak to what they stand before.
+/// The address from which the proxies speak to what they stand before.
 pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 /// A proxy listens on the port it stands for plus this.
 pub(crate) const SHIFT: u16 = 10_000;

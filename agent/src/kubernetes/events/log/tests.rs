@@ -114,7 +114,7 @@ fn what_comes_and_goes_is_told_again_only_after_a_while() {
     assert!(look(&mut chronicle, 2, Phase::Lost, Quorum::Unknown).is_empty());
     look(&mut chronicle, 3, Phase::Waiting, Quorum::Unknown);
     assert_eq!(
-        look(&mut chronicle, AGAIN, Phase::Lost, Quorum::Unknown),
+        look(&mut chronicle, 600_000, Phase::Lost, Quorum::Unknown),
         ["ClusterLost"]
     );
 }
@@ -143,7 +143,7 @@ fn a_lost_quorum_is_told_and_so_is_its_return() {
     assert!(look(&mut chronicle, 6, Phase::Voter, Quorum::Ok).is_empty());
     assert!(look(&mut chronicle, 7, Phase::Voter, Quorum::Lost).is_empty());
     // It stays away.
-    let later = 1 + FLAPPING;
+    let later = 1 + 60_000;
     assert_eq!(look(&mut chronicle, later, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
     assert_eq!(
         look(&mut chronicle, later + 1, Phase::Voter, Quorum::Ok),

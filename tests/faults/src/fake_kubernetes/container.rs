@@ -17,7 +17,7 @@ use crate::stage::processes::{Process, descendants, ended, signal_to};
 /// The pause before it is started again; the kubelet's is longer.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What the container sees: its own processes, names, volume, and the folder of the pod.
+/// The script that mounts what the container sees: its own processes, names, volume, and the folder of the pod.
 const SETUP: &str = "set -e
 mount -t proc proc /proc
 mount --bind \"$POD_FOLDER/resolv.conf\" /etc/resolv.conf
@@ -25,10 +25,10 @@ mount --bind \"$POD_VOLUME\" /var/lib/etcd
 mount --bind \"$POD_FOLDER/run\" /run/muster
 exec \"$@\"";
 
-/// How to start a container.
+/// The description of a container, enough to start it.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
-    /// What it is called in logs: `c-0/agent`.
+    /// The name in logs: `c-0/agent`.
     pub(crate) name: String,
     /// The pod's network namespace.
     pub(crate) netns: PathBuf,
@@ -40,7 +40,7 @@ pub(crate) struct Image {
     pub(crate) command: Vec<String>,
     /// Its whole environment.
     pub(crate) environment: Vec<(String, String)>,
-    /// Where its output goes.
+    /// The file for its output.
     pub(crate) log: PathBuf,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Image {
 pub(crate) struct Line {
     /// The container.
     pub(crate) container: String,
-    /// What it wrote.
+    /// The text of the line.
     pub(crate) text: String,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Line {
 pub(crate) struct Container {
     /// The outermost process of the present run.
     outer: Cell<Option<i32>>,
-    /// It is not started again.
+    /// True if it is not started again.
     last: Cell<bool>,
     ended: watch::Sender<bool>,
     image: RefCell<Image>,
@@ -130,7 +130,7 @@ impl Container {
         Ok(())
     }
 
-    /// Its processes; the first is its process 1.
+    /// The processes in it; the first is its process 1.
     pub(crate) fn processes(&self) -> Vec<Process> {
         self.outer.get().map(descendants).unwrap_or_default()
     }
@@ -156,7 +156,7 @@ impl Container {
         }
     }
 
-    /// From now on it is not started again.
+    /// Prevents further starts.
     pub(crate) fn no_more_starts(&self) {
         self.last.set(true);
     }

@@ -7,25 +7,25 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::etcd;
-use crate::moves::{Model, Move};
-use crate::search::fingerprint;
-use crate::state::{Id, Pod, Record, Seat, State};
-use crate::steps::Outcome;
+use crate::explain;
+use crate::model::Model;
+use crate::moves::{Move, Outcome};
+use crate::state::{Id, Pod, Record, Seat, State, fingerprint};
 
-/// How a fair run ended.
+/// The ending of a fair run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
+pub enum Ending {
     /// The voters are the wanted seats, and there is nothing else.
     Converged,
-    /// Not so, for a reason that the protocol leaves to a person.
+    /// The cluster is something else, for a reason that the protocol leaves to a person.
     Excused(&'static str),
-    /// Not so.
+    /// The cluster is something else, and stays so.
     Stuck(String),
 }
 
 /// Fair runs, and the states on the way of those that ended well.
 #[derive(Debug, Default)]
-pub struct Settler {
+pub struct FairRuns {
     /// Fair runs in which the replicas had to be raised first.
     pub rescues: usize,
     known: [Known; 2],
@@ -37,7 +37,7 @@ struct Known {
     excused: HashMap<u64, &'static str>,
 }
 
-/// Whose turn is first.
+/// The order of turns in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Up,
@@ -52,26 +52,26 @@ impl Order {
 
 const ROUNDS: usize = 120;
 
-impl Settler {
-    /// Runs fairly from `s`.
-    pub fn settle(&mut self, model: &mut Model, s: State) -> Settled {
-        self.settle_to(model, s).0
+impl FairRuns {
+    /// Runs fairly from `s`, as [`FairRuns::run`]; the ending only.
+    pub fn ending(&mut self, model: &mut Model, s: State) -> Ending {
+        self.run(model, s).0
     }
 
-    /// Runs fairly from `s`, twice: the lowest seat first in every round, and the highest. Also where the first of
-    /// them ended.
-    pub fn settle_to(&mut self, model: &mut Model, s: State) -> (Settled, State) {
-        let (up, end) = self.run(model, s, Order::Up);
-        if matches!(up, Settled::Stuck(_)) {
+    /// Runs fairly from `s`, twice: the lowest seat first in every round, and the highest. The state is the one in
+    /// which the first of the two ended.
+    pub fn run(&mut self, model: &mut Model, s: State) -> (Ending, State) {
+        let (up, end) = self.run_in(model, s, Order::Up);
+        if matches!(up, Ending::Stuck(_)) {
             return (up, end);
         }
-        match self.run(model, s, Order::Down) {
-            (Settled::Stuck(why), end) => (Settled::Stuck(why), end),
+        match self.run_in(model, s, Order::Down) {
+            (Ending::Stuck(why), end) => (Ending::Stuck(why), end),
             _ => (up, end),
         }
     }
 
-    fn run(&mut self, model: &mut Model, s: State, order: Order) -> (Settled, State) {
+    fn run_in(&mut self, model: &mut Model, s: State, order: Order) -> (Ending, State) {
         let known = &mut self.known[order as usize];
         let mut s = State {
             faults: 0,
@@ -81,7 +81,7 @@ impl Settler {
             ..s
         };
         if s.deleting {
-            return (Settled::Excused("the StatefulSet is being deleted"), s);
+            return (Ending::Excused("the StatefulSet is being deleted"), s);
         }
         let mut way = vec![];
         let mut rescued = false;
@@ -89,22 +89,22 @@ impl Settler {
             let key = fingerprint(&s);
             if known.good.contains(&key) {
                 known.good.extend(way);
-                return (Settled::Converged, s);
+                return (Ending::Converged, s);
             }
             if let Some(why) = known.excused.get(&key) {
-                return (Settled::Excused(why), s);
+                return (Ending::Excused(why), s);
             }
             way.push(key);
             let before = s;
             if let Err(why) = round(model, &mut s, order) {
-                return (Settled::Stuck(why), s);
+                return (Ending::Stuck(why), s);
             }
             if s != before {
                 continue;
             }
             if converged(model, &s) {
                 known.good.extend(way);
-                return (Settled::Converged, s);
+                return (Ending::Converged, s);
             }
             // What the operator does, or the sentence in the status tells a person to do: scale up to where the
             // members are, and then shrink properly.
@@ -118,13 +118,13 @@ impl Settler {
             return match excuse(model, &s) {
                 Some(why) => {
                     known.excused.extend(way.into_iter().map(|key| (key, why)));
-                    (Settled::Excused(why), s)
+                    (Ending::Excused(why), s)
                 }
-                None => (Settled::Stuck(stuck(model, &s)), s),
+                None => (Ending::Stuck(stuck(model, &s)), s),
             };
         }
         (
-            Settled::Stuck(format!("it goes on without end; {}", stuck(model, &s))),
+            Ending::Stuck(format!("it goes on without end; {}", stuck(model, &s))),
             s,
         )
     }
@@ -245,7 +245,7 @@ fn excuse(model: &Model, s: &State) -> Option<&'static str> {
 }
 
 fn stuck(model: &mut Model, s: &State) -> String {
-    let end = crate::tell::state(model, s);
+    let end = explain::state(model, s);
     let mut text = format!("it does not become what is wanted; it ends with {end}");
     for i in 0..model.settings.seats {
         if s.seats[i].pod != Pod::Gone {

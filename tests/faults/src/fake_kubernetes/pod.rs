@@ -22,7 +22,7 @@ use crate::stage::proxy::Proxies;
 use crate::stage::{apart, door};
 use crate::wait::secs;
 
-/// How long a hook and etcd's end may take; Muster asks for 120 s.
+/// The time that a hook and etcd's end may take; Muster asks for 120 s.
 const GRACE: Duration = secs(60);
 
 /// The programs that pods run, copied inside.
@@ -30,16 +30,16 @@ const GRACE: Duration = secs(60);
 pub(crate) struct Programs {
     /// The agent, launcher and hook.
     pub(crate) agent: PathBuf,
-    /// What stands before etcd.
+    /// The door before etcd.
     pub(crate) door: PathBuf,
 }
 
-/// What a pod is to be.
+/// The spec of a pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     /// The seat.
     pub(crate) seat: u32,
-    /// How many pods the seat had before.
+    /// The number of pods that the seat had before.
     pub(crate) nth: u8,
     /// The volume.
     pub(crate) volume: PathBuf,
@@ -52,7 +52,7 @@ pub(crate) struct Spec {
 /// A pod that runs.
 #[derive(Debug)]
 pub(crate) struct Pod {
-    /// What it is.
+    /// The spec that it was made from.
     pub(crate) spec: Spec,
     /// Its UID.
     pub(crate) uid: String,
@@ -62,7 +62,7 @@ pub(crate) struct Pod {
     pub(crate) agent: Rc<Container>,
     /// etcd's container.
     pub(crate) etcd: Rc<Container>,
-    /// It is being deleted.
+    /// True if it is being deleted.
     pub(crate) terminating: Cell<bool>,
     netns: PathBuf,
     proxies: RefCell<Option<Proxies>>,

@@ -23,7 +23,7 @@ pub(crate) struct PodEntry {
     pub(crate) uid: String,
     /// Its address.
     pub(crate) address: Ipv4Addr,
-    /// It is being deleted.
+    /// True if it is being deleted.
     pub(crate) terminating: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Objects {
     pub(crate) set_changed: watch::Sender<()>,
 }
 
-/// What a write came to.
+/// The object after a write, or the status code and reason of its refusal.
 pub(crate) type Written = Result<Value, (u16, &'static str)>;
 
 impl Objects {
@@ -168,7 +168,7 @@ impl Objects {
         *self.birth.borrow_mut() = None;
     }
 
-    /// What a person writes into the birth record.
+    /// Writes a value into the birth record, as a person does.
     pub(crate) fn patch_birth(&self, key: &str, value: &str) {
         let data = self.birth.borrow().as_ref().map(|object| object["data"].clone());
         let mut data = data.unwrap_or_else(|| json!({}));

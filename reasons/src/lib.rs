@@ -2,7 +2,8 @@
 //!
 //! A sentence is for people and may change; its reason is for machines, and is part of the
 //! interface. Conditions, Events, `status.seats` and metrics all take their words from here, and
-//! the list in `docs/operations.md` is made from here.
+//! the list in `docs/operations.md` is made from here. The crate has no dependency, so that the membership
+//! core, which knows no Kubernetes, and the API types, which know nothing else, share it.
 
 use std::fmt;
 
@@ -21,7 +22,7 @@ pub enum Place {
 
 macro_rules! reasons {
     ($( $name:ident: $($place:ident)+, $meaning:literal; )+) => {
-        /// Why something is as it is, in one word of low cardinality.
+        /// The cause of something that is told, in one word of low cardinality.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $( #[doc = $meaning] $name, )+
@@ -43,7 +44,7 @@ macro_rules! reasons {
                 match self { $( Self::$name => &[ $( Place::$place, )+ ], )+ }
             }
 
-            /// What it means, in one sentence for `docs/operations.md`.
+            /// The meaning, in one sentence for `docs/operations.md`.
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self { $( Self::$name => $meaning, )+ }

@@ -1,4 +1,4 @@
-//! The operator never talks to etcd: what it might send to etcd's ports is
+//! Traffic from the operator to etcd, which there must never be: its packets to etcd's ports are
 //! dropped and counted, and the count is zero at the end of every scenario.
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,13 +10,13 @@ use crate::world::{OPERATOR, SYSTEM};
 const PORTS: &str = "2379,2380,2381,2382";
 
 /// The count of packets from the operator's pods, also of those to come.
-pub(crate) struct Guard {
+pub(crate) struct OperatorTraffic {
     bed: Bed,
     source: String,
 }
 
-impl Guard {
-    /// A guard that does not count yet.
+impl OperatorTraffic {
+    /// The count before it has begun.
     pub(crate) fn new(bed: Bed) -> Self {
         Self {
             bed,
@@ -24,16 +24,16 @@ impl Guard {
         }
     }
 
-    /// Begins to drop and to count, at zero.
-    pub(crate) async fn arm(&self) -> Result<()> {
+    /// Begins to drop such packets and to count them, from zero.
+    pub(crate) async fn start_count(&self) -> Result<()> {
         self.bed
             .fault(&["count-traffic", &self.source, "--ports", PORTS, "--drop"])
             .await?;
         Ok(())
     }
 
-    /// Whether nothing was counted since `arm`.
-    pub(crate) async fn check(&self) -> Result<()> {
+    /// Checks that nothing was counted since [`OperatorTraffic::start_count`].
+    pub(crate) async fn ensure_none(&self) -> Result<()> {
         let count = self.bed.fault(&["count", &self.source]).await?;
         let packets: u64 = count
             .trim()

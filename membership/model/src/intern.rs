@@ -7,12 +7,12 @@ use muster_membership::{Action, MemberId, Memory};
 
 use crate::state::{Config, Grounds, Id, Record};
 
-/// What an agent has decided to do.
+/// A plan: the actions that an agent has decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Plan {
     /// The steps.
     pub actions: Vec<Action>,
-    /// What removals and promotions rest on.
+    /// The grounds of removals and promotions.
     pub grounds: Grounds,
     /// The seats in the membership that a start copies (etcd compares URLs, not IDs).
     pub list: u8,
@@ -24,7 +24,7 @@ pub struct Plan {
 pub trait Names: Clone + Eq + Hash + Default {
     /// The members that it names.
     fn mentions(&self) -> u64;
-    /// The same with other names; `set` renames a set of members.
+    /// The value with other names; `set` renames a set of members.
     fn rename(&self, new: &dyn Fn(Id) -> Id, set: &dyn Fn(u64) -> u64) -> Self;
 }
 
@@ -102,17 +102,6 @@ pub struct Pools {
     pub memories: Pool<Memory>,
     /// Plans.
     pub plans: Pool<Plan>,
-}
-
-/// New names for the members in `used`: those of each seat are counted from its first.
-#[must_use]
-pub fn names(used: u64) -> Vec<(Id, Id)> {
-    let mut names: Vec<(Id, Id)> = vec![];
-    for old in Id::in_set(used) {
-        let before = names.iter().filter(|(id, _)| id.seat() == old.seat()).count();
-        names.push((old, Id::new(old.seat(), u8::try_from(before).unwrap_or(0))));
-    }
-    names
 }
 
 fn bit(number: u64) -> u64 {

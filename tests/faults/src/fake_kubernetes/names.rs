@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     now: RefCell<BTreeMap<String, Ipv4Addr>>,
-    /// What is still answered while the names are stale.
+    /// The answers that are given while the names are stale.
     stale: RefCell<Option<BTreeMap<String, Ipv4Addr>>>,
 }
 
@@ -46,12 +46,12 @@ impl Names {
         self.now.borrow_mut().remove(name);
     }
 
-    /// From now on the answers are those of this moment, or again true.
+    /// Freezes the answers as they are at this moment, or makes them true again.
     pub(crate) fn set_stale(&self, stale: bool) {
         *self.stale.borrow_mut() = stale.then(|| self.now.borrow().clone());
     }
 
-    /// From now on no name is known.
+    /// Makes every name unknown, until they are no longer stale.
     pub(crate) fn set_unknown(&self) {
         *self.stale.borrow_mut() = Some(BTreeMap::new());
     }

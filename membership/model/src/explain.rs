@@ -1,12 +1,10 @@
 //! A counterexample, told step by step.
 
-use muster_membership::{Action, StartPlan};
-
 use crate::etcd;
-use crate::moves::{Model, Move};
-use crate::search::Trace;
+use crate::model::Model;
+use crate::moves::{Move, Outcome, Trace};
+use crate::phrases;
 use crate::state::{Pod, Record, State};
-use crate::steps::Outcome;
 
 /// The trace as numbered sentences.
 pub fn trace(model: &mut Model, trace: &Trace) -> String {
@@ -119,7 +117,7 @@ fn step(model: &Model, s: &State, i: usize, outcome: Outcome) -> String {
     let seat = &s.seats[i];
     let plan = model.pools.plans.get(seat.plan);
     let next = plan.actions.get(usize::from(seat.step));
-    let what = next.map_or_else(|| "does nothing".into(), action);
+    let what = next.map_or_else(|| "does nothing".into(), phrases::action);
     let end = match outcome {
         Outcome::Done => "",
         Outcome::Refused => ": refused",
@@ -127,30 +125,4 @@ fn step(model: &Model, s: &State, i: usize, outcome: Outcome) -> String {
         Outcome::Late => ": not committed yet when it gives up waiting",
     };
     format!("seat {i} {what}{end}")
-}
-
-/// What an agent does, as in "seat 1 …".
-#[must_use]
-pub fn action(action: &Action) -> String {
-    match action {
-        Action::Promote { member } => format!("promotes {}", id(member.0)),
-        Action::Remove { member } => format!("removes {}", id(member.0)),
-        Action::MoveLeader { to } => format!("hands leadership to {}", id(to.0)),
-        Action::AddLearner => "adds itself as a learner".into(),
-        Action::ClaimBirth { .. } => "claims the birth record".into(),
-        Action::MarkFormed => "notes in the birth record that the cluster has formed".into(),
-        Action::RepublishBirth { .. } => "writes the birth record again".into(),
-        Action::Tombstone => "notes that its member was removed".into(),
-        Action::NoteWal => "notes that it has seen a WAL".into(),
-        Action::Archive(reason) => format!("sets its data aside ({reason})"),
-        Action::PruneArchives => "lets older archives go".into(),
-        Action::ReleaseHook { .. } => "lets its hook return".into(),
-        Action::Start(StartPlan::New { .. }) => "starts etcd (new)".into(),
-        Action::Start(StartPlan::Existing { .. }) => "starts etcd (existing)".into(),
-        Action::Start(StartPlan::Resume) => "starts etcd (from its data)".into(),
-    }
-}
-
-fn id(number: u64) -> String {
-    crate::state::Id::from_number(number).map_or_else(|| number.to_string(), |id| id.to_string())
 }

@@ -1,4 +1,4 @@
-//! What Kubernetes is to an agent: the API server, the names of pods, and the kubelet.
+//! A fake Kubernetes, as much as an agent sees of it: the API server, the names of pods, and the kubelet.
 
 pub(crate) mod api;
 pub(crate) mod container;

@@ -1,14 +1,14 @@
-//! What must hold of a decision itself, given what was seen: invariants 4, 6 and 7.
+//! The invariants of a decision itself, given what was seen: 4, 6 and 7.
 
 use muster_membership::{Action, ArchiveReason, Decision, StartPlan};
 
 use crate::etcd;
-use crate::pools::Pools;
+use crate::intern::Pools;
+use crate::phrases;
 use crate::state::Id;
-use crate::tell;
 use crate::view::View;
 
-/// What is wrong with `decision`.
+/// The invariant that `decision` breaks, if any.
 pub fn broken(view: &View, pools: &Pools, decision: &Decision) -> Option<String> {
     acts_on_nothing(view, decision).or_else(|| stands_still(view, pools, decision))
 }
@@ -27,7 +27,7 @@ fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
             _ => true,
         };
         if !known {
-            let what = tell::action(action);
+            let what = phrases::action(action);
             return Some(format!("it {what}, although what it needs to know could not be read"));
         }
         if let Action::Remove { member } = action

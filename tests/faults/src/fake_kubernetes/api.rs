@@ -62,7 +62,7 @@ struct Server {
     from: Party,
 }
 
-/// Never comes: who asked hears nothing.
+/// The error in place of a reply that never comes: the client hears nothing.
 #[derive(Debug)]
 struct Lost;
 
@@ -116,7 +116,7 @@ impl Server {
             (&Method::POST | &Method::PATCH, "events", _) => Ok(body),
             _ => {
                 self.gate
-                    .note(&format!("{}: the API stand-in does not know {what}", self.from));
+                    .note(&format!("{}: the fake API server does not know {what}", self.from));
                 Err((405, "MethodNotAllowed"))
             }
         };

@@ -1,9 +1,7 @@
 //! The quorum arithmetic behind every removal and promotion.
 
-use std::collections::BTreeSet;
-
 use crate::ids::MemberId;
-use crate::observed::{MemberList, Wanted};
+use crate::observed::{Live, MemberList, Wanted};
 
 /// The smallest majority of `voters` voters.
 #[must_use]
@@ -11,17 +9,7 @@ pub fn quorum(voters: usize) -> usize {
     voters / 2 + 1
 }
 
-/// Who answers right now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Live {
-    /// The members that answer Status.
-    pub answering: BTreeSet<MemberId>,
-    /// Those of them that follow one and the same leader: only they are a quorum together. Two voters
-    /// that both answer this agent may still be cut off from each other.
-    pub together: BTreeSet<MemberId>,
-}
-
-/// Whether `target` may be removed from the members listed, given the members that answer right
+/// Allows `target` to be removed from the members listed, given the members that answer right
 /// now and the seats that are wanted (invariants 3 and 5).
 ///
 /// # Errors
@@ -35,12 +23,15 @@ pub fn may_remove(list: &MemberList, live: &Live, wanted: Wanted, target: Member
         return Ok(());
     }
     let stay: Vec<_> = list.voters().filter(|(id, _)| **id != target).collect();
-    let answering = stay.iter().filter(|(id, _)| live.together.contains(id)).count();
+    let answering = stay
+        .iter()
+        .filter(|(id, _)| live.following_one_leader.contains(id))
+        .count();
     // Nothing is lost with a voter that does not answer. If it had to wait for a live voter of a
     // wanted seat, a wanted seat whose volume is gone could never join again beside unwanted ones.
-    let wanted_stays = stay
-        .iter()
-        .any(|(id, m)| live.together.contains(id) && m.seat.is_some_and(|s| wanted.wants(s)));
+    let wanted_stays = stay.iter().any(|(id, member)| {
+        live.following_one_leader.contains(id) && member.seat.is_some_and(|seat| wanted.wants(seat))
+    });
     if live.answering.contains(&target) && !wanted_stays {
         return Err("no voter of a wanted seat that would remain answers".into());
     }
@@ -54,7 +45,7 @@ pub fn may_remove(list: &MemberList, live: &Live, wanted: Wanted, target: Member
     Ok(())
 }
 
-/// Whether the learner `target`, which answers right now, may be promoted (invariant 3).
+/// Allows the learner `target`, which answers right now, to be promoted (invariant 3).
 ///
 /// Stricter than "the live voters and the learner are a quorum of the result": the learner may die
 /// between this check and the promotion, so the present voters must carry the result without it,
@@ -63,11 +54,18 @@ pub fn may_remove(list: &MemberList, live: &Live, wanted: Wanted, target: Member
 /// # Errors
 /// A sentence that says what is missing.
 pub fn may_promote(list: &MemberList, live: &Live, target: MemberId) -> Result<(), String> {
-    if !list.members.get(&target).is_some_and(|m| m.learner && m.started()) {
+    if !list
+        .members
+        .get(&target)
+        .is_some_and(|member| member.learner && member.started())
+    {
         return Err(format!("member {target} is not a started learner"));
     }
     let voters = list.voters().count();
-    let answering = list.voters().filter(|(id, _)| live.together.contains(id)).count();
+    let answering = list
+        .voters()
+        .filter(|(id, _)| live.following_one_leader.contains(id))
+        .count();
     if !live.answering.contains(&target) {
         return Err(format!("learner {target} does not answer"));
     }
@@ -85,6 +83,8 @@ pub fn may_promote(list: &MemberList, live: &Live, target: MemberId) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use crate::ids::{ClusterId, Seat};
     use crate::observed::Member;
 
@@ -113,12 +113,12 @@ mod tests {
         let ids: BTreeSet<_> = ids.iter().copied().map(MemberId).collect();
         Live {
             answering: ids.clone(),
-            together: ids,
+            following_one_leader: ids,
         }
     }
 
     fn apart(mut live: Live, cut_off: &[u64]) -> Live {
-        live.together.retain(|id| !cut_off.contains(&id.0));
+        live.following_one_leader.retain(|id| !cut_off.contains(&id.0));
         live
     }
 

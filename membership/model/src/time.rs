@@ -1,0 +1,50 @@
+//! Time, which is taken out: a moment that the core remembers is either now, or so long ago that every patience
+//! has run out.
+
+use std::collections::BTreeMap;
+
+use muster_membership::{LearnerWatch, MemberId, Memory, Time};
+
+/// The moment of every decision.
+pub const NOW: Time = Time(1 << 40);
+/// A moment long ago.
+const LONG_AGO: Time = Time(1);
+
+/// Leaves out what makes no difference here: every patience is the same, notes never lapse, and archives
+/// are not modelled.
+#[must_use]
+pub fn without_time(memory: &Memory) -> Memory {
+    Memory {
+        pruned: true,
+        noted_at: None,
+        evictions: BTreeMap::new(),
+        ..memory.clone()
+    }
+}
+
+/// The same memory after a time in which every patience has run out, and in which the agent went on looking.
+#[must_use]
+pub fn long_after(memory: &Memory) -> Memory {
+    let age = |time: &Option<Time>| time.map(|_| LONG_AGO);
+    let notes = |notes: &BTreeMap<MemberId, Time>| notes.keys().map(|id| (*id, LONG_AGO)).collect();
+    let watch = |(id, watch): (&MemberId, &LearnerWatch)| {
+        let progress = watch.progress;
+        (
+            *id,
+            LearnerWatch {
+                progress,
+                since: LONG_AGO,
+            },
+        )
+    };
+    Memory {
+        leaving_since: age(&memory.leaving_since),
+        hook_since: age(&memory.hook_since),
+        formed_as_of: age(&memory.formed_as_of),
+        unwanted_since: notes(&memory.unwanted_since),
+        ready_since: notes(&memory.ready_since),
+        learners: memory.learners.iter().map(watch).collect(),
+        due_since: age(&memory.due_since),
+        ..memory.clone()
+    }
+}

@@ -1,0 +1,63 @@
+//! Keeping the birth record: it must say that the cluster is formed.
+
+use muster_reasons::Reason;
+
+use crate::decision::{Action, Draft, Need, Phase};
+use crate::due;
+use crate::ids::Time;
+use crate::memory::Memory;
+use crate::observed::{BirthPhase, EtcdStatus, Freshness, Observed};
+use crate::timing::{BIRTH_RECORD_INTERVAL, BIRTH_RECORD_INTERVAL_AT_REST};
+
+/// Decides what the agent beside the leader does about the record. `None`: nothing.
+///
+/// The founder's agent writes "formed" once; the leader's agent writes it again if the record is gone, and
+/// looks for that often only while somebody is known to need it.
+pub(crate) fn birth_record(
+    observed: &Observed,
+    status: &EtcdStatus,
+    leads: bool,
+    memory: &mut Memory,
+    now: Time,
+) -> Option<Draft> {
+    // A seat whose volume is gone needs it too, and its old member is still listed: hence the second pace.
+    let interval = if due::lacks_members(observed) {
+        BIRTH_RECORD_INTERVAL
+    } else {
+        BIRTH_RECORD_INTERVAL_AT_REST
+    };
+    let due = memory.formed_as_of.is_none_or(|at| now.since(at) > interval);
+    if !leads || !due {
+        return None;
+    }
+    let cluster = status.identity.cluster;
+    let record = match observed.birth.check(now) {
+        // With what housekeeping needs: read in turns, one would be stale when the other is there, without end.
+        Freshness::Stale if due::something_is_due(observed) => {
+            let list = Need::List(Some(cluster));
+            return Some(Draft::look([Need::Birth, Need::Workload, Need::Peers, list]));
+        }
+        Freshness::Stale => return Some(Draft::look([Need::Birth])),
+        // The record is for others; this seat's own work goes on.
+        Freshness::Failed(_) => return None,
+        Freshness::Fresh(record) => record,
+    };
+    let write = match record {
+        None => Action::RepublishBirth { cluster },
+        Some(birth) if birth.phase == BirthPhase::Unclaimed => Action::RepublishBirth { cluster },
+        Some(birth) if birth.phase == BirthPhase::Claimed && birth.cluster == Some(cluster) => Action::MarkFormed,
+        Some(_) => {
+            memory.formed_as_of = Some(now);
+            return None;
+        }
+    };
+    Some(
+        Draft::act(
+            Phase::Voter,
+            Reason::WritingBirthRecord,
+            "the birth record is to say that the cluster is formed",
+            [write],
+        )
+        .reading([Need::Birth]),
+    )
+}
