@@ -10,18 +10,18 @@ use crate::config::Config;
 pub struct Options {
     /// What to log, as tracing directives.
     #[arg(long, env = "MUSTER_LOG", default_value = "info", global = true)]
-    pub log: String,
+    pub(crate) log: String,
     /// How to log.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// The part to play.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// For machines.
@@ -30,7 +30,7 @@ pub enum LogFormat {
 
 /// The parts that the program plays.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// The agent's container: keeps the agent running.
     Serve,
     /// The agent itself.
@@ -49,7 +49,7 @@ pub enum Command {
 }
 
 /// Sends log lines to standard error.
-pub fn install_logs(options: &Options) {
+pub(crate) fn install_logs(options: &Options) {
     let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()

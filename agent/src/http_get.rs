@@ -8,14 +8,14 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What is read this way is a few kilobytes; nothing longer is.
+/// Bytes of an answer at most: what is read this way is a few kilobytes.
 const LONGEST: usize = 64 * 1024;
 
-/// Asks `host` (with its port) for `path`; the answer with its whole body.
+/// Asks `host` (with its port) for `path`; returns the answer with its whole body.
 ///
 /// # Errors
-/// No answer within `within`, or too long a one. What its status says is the caller's to judge.
-pub async fn get(host: &str, path: &str, within: Duration) -> anyhow::Result<Response<Bytes>> {
+/// No answer within `within`, or too long a one. The status of an answer is the caller's to judge.
+pub(crate) async fn http_get(host: &str, path: &str, within: Duration) -> anyhow::Result<Response<Bytes>> {
     let work = async {
         let stream = TcpStream::connect(host).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

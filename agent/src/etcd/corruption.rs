@@ -1,6 +1,6 @@
-//! Which of etcd's messages say that its data is damaged.
+//! Messages of etcd that say that its data is damaged.
 
-/// What etcd writes when it cannot open its data (etcd `server/storage`, `wal`, `snap`, bbolt).
+/// Parts of what etcd writes when it cannot open its data (etcd `server/storage`, `wal`, `snap`, bbolt).
 const CORRUPTION: [&str; 12] = [
     "crc mismatch",
     "wal: file not found",
@@ -19,9 +19,9 @@ const CORRUPTION: [&str; 12] = [
     "Was the raft log corrupted, truncated, or lost?",
 ];
 
-/// Whether a line of etcd's says that its data is damaged.
+/// True if a line of etcd's says that its data is damaged.
 #[must_use]
-pub fn tells_of_corruption(line: &str) -> bool {
+pub(crate) fn tells_of_corruption(line: &str) -> bool {
     CORRUPTION.iter().any(|text| line.contains(text))
 }
 

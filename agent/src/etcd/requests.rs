@@ -1,80 +1,80 @@
-//! What looks ask of etcd, with answers that may come late.
+//! The reads that looks make of etcd, with answers that may come late.
 
 use std::time::{Duration, Instant};
 
 use muster_api::names::Names;
 use muster_membership::{EtcdStatus, MemberList};
 
-use super::pending::{Late, OLDEST};
-use super::{Etcd, Failure, LIST};
+use super::pending::{OLDEST, Pending};
+use super::{Etcd, Failure, LIST_TIMEOUT};
 
-/// The questions that are on their way, and the connections that they take.
+/// The reads on their way, and the connections that they take.
 #[derive(Debug, Default)]
-pub struct Questions {
+pub(crate) struct PendingRequests {
     etcd: Etcd,
-    statuses: Late<(EtcdStatus, String)>,
-    lists: Late<MemberList>,
+    statuses: Pending<(EtcdStatus, String)>,
+    lists: Pending<MemberList>,
 }
 
-impl Questions {
-    /// Questions over the connections of `etcd`.
-    pub fn over(etcd: &Etcd) -> Self {
+impl PendingRequests {
+    /// Requests over the connections of `etcd`.
+    pub(crate) fn over(etcd: &Etcd) -> Self {
         Self {
             etcd: etcd.clone(),
             ..Self::default()
         }
     }
 
-    /// Status with etcd's version, and when it was asked for.
+    /// Status with etcd's version, and the moment at which it was asked for.
     ///
     /// # Errors
-    /// No answer, not to an earlier question either.
-    pub async fn status(&self, url: &str, within: Duration) -> Result<(Instant, (EtcdStatus, String)), Failure> {
+    /// No answer, not to an earlier request either.
+    pub(crate) async fn status(&self, url: &str, within: Duration) -> Result<(Instant, (EtcdStatus, String)), Failure> {
         let (etcd, at) = (self.etcd.clone(), url.to_owned());
-        let question = async move { etcd.status(&at, OLDEST).await };
-        self.noting(url, self.statuses.ask(url, within, question).await)
+        let request = async move { etcd.status(&at, OLDEST).await };
+        self.forget_if_silent(url, self.statuses.ask(url, within, request).await)
     }
 
-    /// A fenced member list, and when it was asked for.
+    /// A fenced member list, and the moment at which it was asked for.
     ///
     /// # Errors
-    /// No quorum, a learner, or no answer, not to an earlier question either.
-    pub async fn fenced_list(
+    /// No quorum, a learner, or no answer, not to an earlier request either.
+    pub(crate) async fn fenced_list(
         &self,
         url: &str,
         names: &Names,
         within: Duration,
     ) -> Result<(Instant, MemberList), Failure> {
         let (etcd, at, names) = (self.etcd.clone(), url.to_owned(), names.clone());
-        let question = async move { etcd.fenced_list(&at, &names, OLDEST.saturating_sub(LIST)).await };
-        self.noting(url, self.lists.ask(url, within, question).await)
+        let request = async move { etcd.fenced_list(&at, &names, OLDEST.saturating_sub(LIST_TIMEOUT)).await };
+        self.forget_if_silent(url, self.lists.ask(url, within, request).await)
     }
 
-    /// The next question to who does not answer takes a connection of its own: this one may be dead.
-    fn noting<T>(&self, url: &str, answer: Result<T, Failure>) -> Result<T, Failure> {
+    /// Gives up the connection to an endpoint that does not answer, which may be dead: the next request makes another.
+    fn forget_if_silent<T>(&self, url: &str, answer: Result<T, Failure>) -> Result<T, Failure> {
         if matches!(answer, Err(Failure::Unknown(_))) {
             self.etcd.forget(url);
         }
         answer
     }
 
-    /// No list that was asked for before now counts any more.
-    pub fn forget_lists(&self) {
+    /// Forgets the lists that are on their way.
+    pub(crate) fn forget_lists(&self) {
         self.lists.retain(|_| false);
     }
 
-    /// No status that was asked of `url` before now counts any more.
-    pub fn forget_status(&self, url: &str) {
+    /// Forgets the statuses that are on their way from `url`.
+    pub(crate) fn forget_status(&self, url: &str) {
         self.statuses.retain(|other| other != url);
     }
 
-    /// No status that anybody was asked for before now counts any more.
-    pub fn forget_statuses(&self) {
+    /// Forgets the statuses that are on their way from anywhere.
+    pub(crate) fn forget_statuses(&self) {
         self.statuses.retain(|_| false);
     }
 
-    /// Forgets what is at endpoints that `keep` does not name.
-    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+    /// Forgets the connections and requests of endpoints that `keep` does not name.
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.etcd.retain(&keep);
         self.statuses.retain(&keep);
         self.lists.retain(&keep);

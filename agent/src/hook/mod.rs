@@ -3,5 +3,5 @@
 //! [`leave`] asks the agent and waits; [`without_agent`] is for when there is no agent to ask. Only the
 //! latter speaks to etcd.
 
-pub mod leave;
-pub mod without_agent;
+pub(crate) mod leave;
+pub(crate) mod without_agent;

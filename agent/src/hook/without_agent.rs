@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const SILENT: u32 = 3;
 
 /// Hands leadership on, and returns when own etcd has stopped serving.
-pub async fn serve_on() {
+pub(crate) async fn serve_on() {
     let (etcd, local) = (Etcd::default(), format!("http://127.0.0.1:{CLIENT_PORT}"));
     let (mut silent, mut handed_over) = (0, false);
     while silent < SILENT {

@@ -16,14 +16,14 @@ const WRITE: Duration = Duration::from_millis(2_500);
 
 /// The birth record, with the version that was read last: every write is a compare-and-swap on it.
 #[derive(Debug)]
-pub struct BirthStore {
+pub(crate) struct BirthStore {
     api: Kubernetes,
     last: Mutex<Option<ConfigMap>>,
 }
 
 /// Why the record could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum BirthFailure {
+pub(crate) enum BirthFailure {
     /// The API server did not answer, or refused.
     #[error(transparent)]
     Kube(#[from] kube::Error),
@@ -41,7 +41,7 @@ pub enum BirthFailure {
 impl BirthStore {
     /// A store that has read nothing yet.
     #[must_use]
-    pub fn new(api: Kubernetes) -> Self {
+    pub(crate) fn new(api: Kubernetes) -> Self {
         Self {
             api,
             last: Mutex::default(),
@@ -52,7 +52,7 @@ impl BirthStore {
     ///
     /// # Errors
     /// No answer, or not a record.
-    pub async fn read(&self) -> Result<Option<Birth>, BirthFailure> {
+    pub(crate) async fn read(&self) -> Result<Option<Birth>, BirthFailure> {
         let name = self.api.config.names().birth_record();
         let object = self.api.config_maps.get_opt(&name).await?;
         let record = object.as_ref().map(parse).transpose()?;
@@ -66,7 +66,13 @@ impl BirthStore {
     ///
     /// # Errors
     /// Somebody else was faster, or no answer.
-    pub async fn claim(&self, token: &str, seat: Seat, volume: &str, cluster: ClusterId) -> Result<(), BirthFailure> {
+    pub(crate) async fn claim(
+        &self,
+        token: &str,
+        seat: Seat,
+        volume: &str,
+        cluster: ClusterId,
+    ) -> Result<(), BirthFailure> {
         self.write(|record| {
             let effective = record.effective();
             if effective.phase != Phase::Unclaimed {
@@ -89,7 +95,7 @@ impl BirthStore {
     ///
     /// # Errors
     /// No answer, or the record is not of a claimed cluster.
-    pub async fn mark_formed(&self) -> Result<(), BirthFailure> {
+    pub(crate) async fn mark_formed(&self) -> Result<(), BirthFailure> {
         self.write(|record| match record.phase.clone() {
             Phase::Claimed(claim) => Ok(BirthRecord {
                 phase: Phase::Formed(Formed {
@@ -107,7 +113,7 @@ impl BirthStore {
     ///
     /// # Errors
     /// No answer, or the record names a cluster already.
-    pub async fn republish(&self, cluster: ClusterId) -> Result<(), BirthFailure> {
+    pub(crate) async fn republish(&self, cluster: ClusterId) -> Result<(), BirthFailure> {
         let missing = self.last.lock().is_ok_and(|last| last.is_none());
         if missing {
             let names = self.api.config.names();
@@ -185,4 +191,32 @@ fn seen(record: &BirthRecord) -> Birth {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use hyper::Response;
+    use kube::client::Body;
+    use muster_api::birth::BirthRecord;
+
+    use super::*;
+    use crate::kubernetes::mock_api::{config, pair};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_without_an_answer_is_given_up() {
+        let (client, mut server) = pair();
+        let store = BirthStore::new(Kubernetes::new(client, &config()));
+        let mute = tokio::spawn(async move {
+            let (_, read) = server.next_request().await.unwrap();
+            let object = ConfigMap {
+                data: Some(BirthRecord::unclaimed("", true).to_data()),
+                ..ConfigMap::default()
+            };
+            read.send_response(Response::new(Body::from(serde_json::to_vec(&object).unwrap())));
+            let held = server.next_request().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        store.read().await.unwrap();
+        let claimed = store.claim("t", Seat(0), "v", ClusterId(1)).await;
+        assert!(matches!(claimed, Err(BirthFailure::Silent)), "{claimed:?}");
+        mute.abort();
+    }
+}

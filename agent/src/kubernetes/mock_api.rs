@@ -1,4 +1,4 @@
-//! An API server for tests that answers what a test says.
+//! A mock of the API server, for tests: it answers what a test says.
 
 use hyper::{Request, Response};
 use kube::client::Body;
@@ -6,8 +6,8 @@ use tower_test::mock::{self, Handle};
 
 use crate::config::Config;
 
-/// What the requests arrive at.
-pub(crate) type Server = Handle<Request<Body>, Response<Body>>;
+/// The end at which requests arrive.
+pub(crate) type MockApi = Handle<Request<Body>, Response<Body>>;
 
 /// The settings of the pod `c-0` in the namespace `ns`.
 pub(crate) fn config() -> Config {
@@ -25,8 +25,8 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// A client, and where its requests arrive.
-pub(crate) fn pair() -> (kube::Client, Server) {
+/// A client, and the end at which its requests arrive.
+pub(crate) fn pair() -> (kube::Client, MockApi) {
     let (service, server) = mock::pair::<Request<Body>, Response<Body>>();
     (kube::Client::new(service, "ns"), server)
 }

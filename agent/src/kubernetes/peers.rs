@@ -11,20 +11,20 @@ use crate::config::Config;
 
 /// Where a seat's pod is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct PeerAddress {
     /// Its address or name, as it stands in a URL.
-    pub host: String,
+    pub(crate) host: String,
     /// It is being terminated.
-    pub terminating: bool,
+    pub(crate) terminating: bool,
 }
 
 /// What the EndpointSlices say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slices {
+pub(crate) struct Slices {
     /// Own entry.
-    pub own: Endpoint,
+    pub(crate) own: Endpoint,
     /// The other seats.
-    pub peers: BTreeMap<Seat, Address>,
+    pub(crate) peers: BTreeMap<Seat, PeerAddress>,
 }
 
 impl Kubernetes {
@@ -32,7 +32,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn read_slices(&self) -> Result<Slices, kube::Error> {
+    pub(crate) async fn read_slices(&self) -> Result<Slices, kube::Error> {
         let service = self.config.names().peer_service();
         let scope = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let list = self.slices.list(&scope).await?;
@@ -72,7 +72,7 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
             .as_ref()
             .and_then(|c| c.terminating)
             .unwrap_or(false);
-        found.peers.insert(Seat(seat), Address { host, terminating });
+        found.peers.insert(Seat(seat), PeerAddress { host, terminating });
     }
     found
 }

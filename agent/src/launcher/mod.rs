@@ -7,5 +7,6 @@
 //! It uses the socket's protocol and the volume's lock, and nothing of the API server, of etcd's
 //! clients or of the agent: so it can become a small executable of its own.
 
-pub mod launch;
+pub(crate) mod launch;
 mod link;
+mod tail;

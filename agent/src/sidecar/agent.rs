@@ -1,4 +1,4 @@
-//! One agent: what it knows and holds between two looks.
+//! The agent's state between two looks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,38 +9,41 @@ use muster_api::status_report::StatusReport;
 use muster_membership::{Action, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
+use super::report::SeatState;
 use crate::config::Config;
-use crate::etcd::{Etcd, Questions};
-use crate::kubernetes::events::log::Chronicle;
-use crate::kubernetes::{Address, BirthStore, EventWriter, Kubernetes, WorkloadReader};
-use crate::socket::server::{Launcher as LauncherLink, LeaveRequest};
+use crate::etcd::{Etcd, PendingRequests};
+use crate::kubernetes::events::log::EventLog;
+use crate::kubernetes::{BirthStore, EventWriter, Kubernetes, PeerAddress, WorkloadReader};
+use crate::socket::server::{LauncherHandle, LeaveRequest};
 use crate::volume::Volume;
 
 /// The agent of one seat.
 #[derive(Debug)]
-pub struct Agent {
+pub(crate) struct Agent {
     pub(crate) config: Config,
     pub(crate) names: Names,
     pub(crate) volume: Option<Volume>,
-    pub(crate) link: LauncherLink,
+    pub(crate) launcher: LauncherHandle,
     pub(crate) api: Kubernetes,
     pub(crate) workload: Arc<WorkloadReader>,
     pub(crate) hint: watch::Receiver<Option<Workload>>,
     pub(crate) birth: BirthStore,
     pub(crate) etcd: Etcd,
-    pub(crate) questions: Questions,
+    pub(crate) requests: PendingRequests,
     pub(crate) events: EventWriter,
-    pub(crate) chronicle: Chronicle,
-    /// What `/status` answers.
+    pub(crate) event_log: EventLog,
+    /// The answer to `/status`.
     pub(crate) report: watch::Sender<Option<StatusReport>>,
+    /// The state that was published last.
+    pub(crate) state: Option<SeatState>,
     pub(crate) observed: Observed,
     pub(crate) memory: Memory,
-    /// Where the other seats' pods are, and when that was read.
-    pub(crate) addresses: Option<(Time, BTreeMap<Seat, Address>)>,
+    /// The addresses of the other seats' pods, and when they were read.
+    pub(crate) addresses: Option<(Time, BTreeMap<Seat, PeerAddress>)>,
     pub(crate) hooks: Vec<LeaveRequest>,
     pub(crate) version: String,
     pub(crate) next_plan: u64,
-    /// The last step that was not done, and why.
+    /// The last step that was not done, and the error.
     pub(crate) setback: Option<(Action, String)>,
     epoch: Instant,
 }
@@ -50,9 +53,9 @@ impl Agent {
     ///
     /// # Errors
     /// The settings do not name a seat.
-    pub fn new(
+    pub(crate) fn new(
         config: Config,
-        link: LauncherLink,
+        launcher: LauncherHandle,
         api: Kubernetes,
         workload: Arc<WorkloadReader>,
         hint: watch::Receiver<Option<Workload>>,
@@ -72,16 +75,17 @@ impl Agent {
         Ok(Self {
             names,
             volume: None,
-            link,
+            launcher,
             birth: BirthStore::new(api.clone()),
             api,
             workload,
             hint,
-            questions: Questions::over(&etcd),
+            requests: PendingRequests::over(&etcd),
             etcd,
             events,
-            chronicle: Chronicle::default(),
+            event_log: EventLog::default(),
             report,
+            state: None,
             observed: Observed::nothing_yet(me, new_token(&config)),
             memory: Memory::default(),
             addresses: None,
@@ -105,18 +109,18 @@ impl Agent {
         Time(u64::try_from((at - self.epoch).as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// What is known of the members is from before something that changes them.
+    /// Forgets the member list: it is from before a change.
     pub(crate) fn forget_list(&mut self) {
         self.observed.list = Reading::default();
-        self.questions.forget_lists();
+        self.requests.forget_lists();
     }
 
-    /// Until `at` on the agent's clock.
+    /// The time until `at` on the agent's clock.
     pub(crate) fn until(&self, at: Time) -> Duration {
         at.since(self.now())
     }
 
-    /// Own etcd's client URL.
+    /// The local etcd's client URL.
     pub(crate) fn local_url(&self) -> String {
         format!("http://{}", self.local_host(CLIENT_PORT))
     }
@@ -138,6 +142,6 @@ pub(crate) fn new_token(config: &Config) -> String {
 }
 
 /// The client URL of a pod.
-pub(crate) fn client_url(address: &Address) -> String {
+pub(crate) fn client_url(address: &PeerAddress) -> String {
     format!("http://{}:{CLIENT_PORT}", address.host)
 }

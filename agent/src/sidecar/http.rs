@@ -18,7 +18,7 @@ use tokio::sync::watch;
 ///
 /// # Errors
 /// The port cannot be bound.
-pub async fn serve(
+pub(crate) async fn serve(
     address: SocketAddr,
     report: watch::Receiver<Option<StatusReport>>,
     registry: Arc<Registry>,

@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// By renaming: an older one there may be running, and is then busy for writing, and
 /// nobody ever sees half a file.
-pub fn install(target: &Path) -> io::Result<()> {
+pub(crate) fn install(target: &Path) -> io::Result<()> {
     copy(Path::new("/proc/self/exe"), target)
 }
 

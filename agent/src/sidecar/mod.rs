@@ -1,19 +1,22 @@
 //! The agent beside etcd: `muster-agent serve`.
 //!
 //! ```text
-//!   [`supervise`] ── keeps running ── [`run`]
-//!                                       │
-//!             ┌───────── [`observe`] ▶ decide ▶ [`act`] ─────────┐
-//!             └──────────── [`report`], Events ◀─────────────────┘
+//!   supervise ── keeps running ── run
+//!                                  │
+//!          ┌────────── observe ▶ decide ▶ act ──────────┐
+//!          └──────────── report, Events ◀───────────────┘
 //! ```
 //!
-//! [`run`] is the loop, [`agent`] the state between two turns of it, [`http`] the port where others
-//! read the report. [`install`] puts the executable where etcd's container can run it.
+//! [`run`] is the loop and [`agent`] the state between two turns of it; [`http`] is the port where others read
+//! [`report`] and [`metrics`]. [`install`] puts the executable where etcd's container can run it.
 
-pub mod act;
-pub mod agent;
-pub mod http;
-pub mod install;
-pub mod observe;
-pub mod run;
-pub mod supervise;
+pub(crate) mod act;
+pub(crate) mod agent;
+pub(crate) mod clock;
+pub(crate) mod http;
+pub(crate) mod install;
+pub(crate) mod metrics;
+pub(crate) mod observe;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod supervise;

@@ -11,5 +11,5 @@
 //!
 //! Both sides need [`protocol`]; the agent alone needs [`server`].
 
-pub mod protocol;
-pub mod server;
+pub(crate) mod protocol;
+pub(crate) mod server;

@@ -1,4 +1,4 @@
-//! What is said on the socket: one JSON object a line, either way.
+//! Messages on the socket: one JSON object a line, either way.
 //!
 //! ```text
 //!   launcher                              agent
@@ -16,6 +16,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,33 +25,36 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::volume::hex;
 
-/// Where the agent listens.
-pub const SOCKET: &str = "/run/muster/agent.sock";
+/// Path of the agent's socket.
+pub(crate) const SOCKET: &str = "/run/muster/agent.sock";
+
+/// Interval at which a waiting hook hears of the agent.
+pub(crate) const LEAVE_SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// One run of the launcher's process, by a random number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LaunchId(#[serde(with = "hex")] pub u64);
+pub(crate) struct LaunchId(#[serde(with = "hex")] pub(crate) u64);
 
-/// Whether the launcher holds the lock on the volume.
+/// The lock on the volume, as the launcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Lock {
+pub(crate) enum Lock {
     /// It does: nothing else runs on this volume.
     Held,
     /// Another process does: the pod before this one, still running.
     Taken,
     /// The lock file cannot be opened or locked.
     Failed {
-        /// What the operating system said.
+        /// The operating system's words.
         why: String,
     },
 }
 
-/// What the launcher is doing when it connects.
+/// The launcher's work when it connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Activity {
+pub(crate) enum Activity {
     /// No etcd runs.
     Idle,
     /// etcd runs.
@@ -62,38 +66,36 @@ pub enum Activity {
     },
 }
 
-/// How a run of etcd ended.
+/// The end of a run of etcd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Exit {
+pub(crate) struct Exit {
     /// The plan it was started with.
-    pub plan: u64,
+    pub(crate) plan: u64,
     /// Its exit code; none if a signal ended it or it could not be started.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// The signal that ended it.
-    pub signal: Option<i32>,
+    pub(crate) signal: Option<i32>,
     /// The last lines it wrote to stderr, oldest first.
-    pub stderr: Vec<String>,
+    pub(crate) stderr: Vec<String>,
     /// A write-ahead log is there: the launcher ends too, and a new one will say hello.
-    pub had_wal: bool,
+    pub(crate) had_wal: bool,
 }
 
-/// What the agent is told.
+/// Messages to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
-pub enum ToAgent {
+pub(crate) enum ToAgent {
     /// A launcher is there: the first line of its connection.
     Hello {
-        /// Which run of the launcher this is.
+        /// The run of the launcher.
         launch_id: LaunchId,
-        /// Whether it holds the lock.
         lock: Lock,
-        /// What it is doing.
         state: Activity,
     },
     /// The launcher has nothing to run.
     AskPlan {
-        /// Whether it holds the lock; without it, a plan is of no use yet.
+        /// The lock; unless it is held, a plan is of no use yet.
         lock: Lock,
     },
     /// etcd runs.
@@ -109,10 +111,10 @@ pub enum ToAgent {
     Leave {},
 }
 
-/// What the agent says.
+/// Messages of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
-pub enum FromAgent {
+pub(crate) enum FromAgent {
     /// Run etcd.
     Start {
         /// The number of this start; the agent's to choose.
@@ -127,20 +129,17 @@ pub enum FromAgent {
     /// etcd's member is about to be removed, which ends etcd with 0: that is not the container's end.
     Leaving,
     /// The exit of this plan was taken note of.
-    Noted {
-        /// The plan.
-        plan: u64,
-    },
+    Noted { plan: u64 },
     /// Still on it; sent again and again, so that silence means the agent hangs.
     LeaveProgress {
-        /// What is being waited for.
+        /// The sentence that says what is waited for.
         why: String,
     },
     /// Nothing is left to do for the hook.
     LeaveDone {
-        /// Whether the member left the cluster.
+        /// True if the member left the cluster.
         left: bool,
-        /// In a sentence.
+        /// The sentence that says so.
         why: String,
     },
 }
@@ -166,7 +165,7 @@ impl Lines {
     /// while the agent's container restarts with a new image.
     pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Option<M> {
         loop {
-            // `read_until` keeps what it has read in `line` when it is cancelled.
+            // `read_until` keeps in `line` what it has read when it is cancelled.
             match self.from.read_until(b'\n', &mut self.line).await {
                 Ok(1..) if self.line.ends_with(b"\n") => {}
                 _ => return None,

@@ -1,4 +1,4 @@
-//! The agent's end: what the launcher does, and who asks to leave.
+//! The agent's end of the socket: the state of the launcher, and the hooks that ask to leave.
 
 use std::fs;
 use std::io;
@@ -12,43 +12,36 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::protocol::{self, Activity, Exit, FromAgent, LaunchId, Lines, Lock, ToAgent};
+use super::protocol::{self, Activity, Exit, FromAgent, LEAVE_SIGN_OF_LIFE, LaunchId, Lines, Lock, ToAgent};
 
-/// How often a waiting hook hears of us.
-pub const LEAVE_SIGN_OF_LIFE: Duration = Duration::from_secs(5);
-
-/// What is known of the launcher. It stays as it was last while nobody is connected.
+/// The launcher as it told of itself last; while nobody is connected, that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LauncherState {
+pub(crate) struct LauncherState {
     /// A launcher is connected now.
-    pub connected: bool,
-    /// Which run of the launcher this is; a new number is a new start of etcd's container.
-    pub launch_id: Option<LaunchId>,
-    /// Whether it holds the lock on the volume.
-    pub lock: Option<Lock>,
-    /// What it does.
-    pub phase: Phase,
-    /// How the last run of etcd ended that this agent heard of.
-    pub last_exit: Option<Exit>,
-    /// How many runs of etcd ended, as far as this agent heard.
-    pub exits: u64,
+    pub(crate) connected: bool,
+    /// The run of the launcher; a new number is a new start of etcd's container.
+    pub(crate) launch_id: Option<LaunchId>,
+    /// The lock on the volume, as the launcher sees it.
+    pub(crate) lock: Option<Lock>,
+    pub(crate) phase: LauncherPhase,
+    /// The end of the last run of etcd that this agent heard of.
+    pub(crate) last_exit: Option<Exit>,
+    /// Runs of etcd that ended, as far as this agent heard.
+    pub(crate) exits: u64,
 }
 
-/// What the launcher does.
+/// The launcher's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Phase {
+pub(crate) enum LauncherPhase {
     /// No launcher has said hello to this agent: etcd may be running.
     #[default]
     Unknown,
     /// etcd does not run, and no plan is wanted: the lock is not held, or the launcher pauses or ends.
     Idle,
-    /// The launcher holds the lock and waits for [`Launcher::send_start`].
+    /// The launcher holds the lock and waits for [`LauncherHandle::send_start`].
     AwaitingPlan,
-    /// A plan was sent; what became of it is not known yet.
-    Starting {
-        /// The plan.
-        plan: u64,
-    },
+    /// A plan was sent; its outcome is not known yet.
+    Starting { plan: u64 },
     /// etcd runs.
     Running {
         /// Its process ID, in the launcher's container.
@@ -58,22 +51,22 @@ pub enum Phase {
     },
 }
 
-/// There is no launcher to tell it to.
+/// Error: there is no launcher that could be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the launcher is not connected")]
-pub struct NotConnected;
+pub(crate) struct NotConnected;
 
 /// The listening socket; dropping it ends all connections.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct AgentSocket {
     /// The launcher, as seen and commanded from here.
-    pub launcher: Launcher,
+    pub(crate) launcher: LauncherHandle,
     /// Hooks that ask to leave.
-    pub leaves: mpsc::UnboundedReceiver<LeaveRequest>,
+    pub(crate) leaves: mpsc::UnboundedReceiver<LeaveRequest>,
     accepting: AbortHandle,
 }
 
-impl Drop for Server {
+impl Drop for AgentSocket {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -81,19 +74,19 @@ impl Drop for Server {
 
 /// A handle on the launcher.
 #[derive(Debug, Clone)]
-pub struct Launcher {
+pub(crate) struct LauncherHandle {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: watch::Sender<LauncherState>,
-    /// The way to the launcher that said hello last.
+    /// The channel to the launcher that said hello last.
     link: Mutex<Option<mpsc::UnboundedSender<FromAgent>>>,
 }
 
 /// Listens on `path`, where a dead agent's socket may lie. Needs a running tokio runtime.
-pub fn listen(path: &Path) -> io::Result<Server> {
+pub(crate) fn listen(path: &Path) -> io::Result<AgentSocket> {
     remove_stale(path)?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
@@ -103,40 +96,41 @@ pub fn listen(path: &Path) -> io::Result<Server> {
     });
     let (leave, leaves) = mpsc::unbounded_channel();
     let accepting = tokio::spawn(accept(listener, shared.clone(), leave)).abort_handle();
-    Ok(Server {
-        launcher: Launcher { shared },
+    Ok(AgentSocket {
+        launcher: LauncherHandle { shared },
         leaves,
         accepting,
     })
 }
 
-impl Launcher {
-    /// What is known of the launcher now.
-    pub fn state(&self) -> LauncherState {
+impl LauncherHandle {
+    /// The launcher's state now.
+    pub(crate) fn state(&self) -> LauncherState {
         self.shared.state.borrow().clone()
     }
 
-    /// What is known of the launcher, whenever it changes.
-    pub fn watch(&self) -> watch::Receiver<LauncherState> {
+    /// The launcher's state, whenever it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<LauncherState> {
         self.shared.state.subscribe()
     }
 
-    /// Has etcd started. The phase is [`Phase::Starting`] at once, so that nobody sends twice.
-    pub fn send_start(&self, plan: u64, args: Vec<String>, data_dir: PathBuf) -> Result<(), NotConnected> {
+    /// Orders the start of etcd. The phase is [`LauncherPhase::Starting`] at once, so that nobody sends twice.
+    pub(crate) fn send_start(&self, plan: u64, args: Vec<String>, data_dir: PathBuf) -> Result<(), NotConnected> {
         self.shared.send(FromAgent::Start { plan, args, data_dir })?;
         self.shared
             .state
-            .send_modify(|state| state.phase = Phase::Starting { plan });
+            .send_modify(|state| state.phase = LauncherPhase::Starting { plan });
         Ok(())
     }
 
     /// Says that etcd is about to end because its member is removed.
-    pub fn send_leaving(&self) -> Result<(), NotConnected> {
+    pub(crate) fn send_leaving(&self) -> Result<(), NotConnected> {
         self.shared.send(FromAgent::Leaving)
     }
 
-    /// Has etcd ended, and then the launcher.
-    pub fn send_stop(&self) -> Result<(), NotConnected> {
+    /// Orders the end of etcd, and of the launcher after it.
+    #[cfg(test)]
+    pub(crate) fn send_stop(&self) -> Result<(), NotConnected> {
         self.shared.send(FromAgent::Stop)
     }
 }
@@ -153,7 +147,7 @@ impl Shared {
             .ok_or(NotConnected)
     }
 
-    /// Whether `link` belongs to the launcher that said hello last.
+    /// True if `link` belongs to the launcher that said hello last.
     fn is_current(&self, link: &mpsc::UnboundedSender<FromAgent>) -> bool {
         self.link().as_ref().is_some_and(|current| current.same_channel(link))
     }
@@ -200,12 +194,12 @@ async fn serve(stream: UnixStream, shared: Arc<Shared>, leave: mpsc::UnboundedSe
 async fn serve_launcher(hello: ToAgent, mut lines: Lines, mut to: OwnedWriteHalf, shared: &Shared) {
     let (link, mut orders) = mpsc::unbounded_channel();
     *shared.link() = Some(link.clone());
-    shared.state.send_modify(|state| take(state, hello));
+    shared.state.send_modify(|state| apply_message(state, hello));
     loop {
         tokio::select! {
             message = lines.next() => {
                 let Some(message) = message else { break };
-                // A new launcher has said hello meanwhile: this one is history.
+                // A new launcher has said hello meanwhile: this one does not count.
                 if !shared.is_current(&link) {
                     return;
                 }
@@ -213,7 +207,7 @@ async fn serve_launcher(hello: ToAgent, mut lines: Lines, mut to: OwnedWriteHalf
                     // To ourselves, so that it goes out in turn.
                     _ = link.send(FromAgent::Noted { plan: exit.plan });
                 }
-                shared.state.send_modify(|state| take(state, message));
+                shared.state.send_modify(|state| apply_message(state, message));
             }
             Some(order) = orders.recv() => {
                 if protocol::send(&mut to, &order).await.is_err() {
@@ -228,8 +222,8 @@ async fn serve_launcher(hello: ToAgent, mut lines: Lines, mut to: OwnedWriteHalf
     }
 }
 
-/// What a message of the launcher says about its state.
-fn take(state: &mut LauncherState, message: ToAgent) {
+/// Applies a message of the launcher to its state.
+fn apply_message(state: &mut LauncherState, message: ToAgent) {
     match message {
         ToAgent::Hello {
             launch_id,
@@ -240,21 +234,21 @@ fn take(state: &mut LauncherState, message: ToAgent) {
             state.launch_id = Some(launch_id);
             state.lock = Some(lock);
             state.phase = match activity {
-                Activity::Idle => Phase::Idle,
-                Activity::Running { pid, plan } => Phase::Running { pid, plan },
+                Activity::Idle => LauncherPhase::Idle,
+                Activity::Running { pid, plan } => LauncherPhase::Running { pid, plan },
             };
         }
         ToAgent::AskPlan { lock } => {
             state.phase = if lock == Lock::Held {
-                Phase::AwaitingPlan
+                LauncherPhase::AwaitingPlan
             } else {
-                Phase::Idle
+                LauncherPhase::Idle
             };
             state.lock = Some(lock);
         }
-        ToAgent::Started { pid, plan } => state.phase = Phase::Running { pid, plan },
+        ToAgent::Started { pid, plan } => state.phase = LauncherPhase::Running { pid, plan },
         ToAgent::Exited(exit) => {
-            state.phase = Phase::Idle;
+            state.phase = LauncherPhase::Idle;
             state.last_exit = Some(exit);
             state.exits += 1;
         }
@@ -264,28 +258,29 @@ fn take(state: &mut LauncherState, message: ToAgent) {
 
 /// A hook that asks to leave. Dropped without [`LeaveRequest::done`], the hook asks again.
 #[derive(Debug)]
-pub struct LeaveRequest {
+pub(crate) struct LeaveRequest {
     replies: mpsc::UnboundedSender<FromAgent>,
 }
 
 impl LeaveRequest {
-    /// Tells the hook what is being waited for.
-    pub fn progress(&self, why: impl Into<String>) {
+    /// Tells the hook the sentence for which it waits.
+    pub(crate) fn progress(&self, why: impl Into<String>) {
         _ = self.replies.send(FromAgent::LeaveProgress { why: why.into() });
     }
 
     /// Lets the hook end: nothing more is to be done while etcd lives.
-    pub fn done(self, left: bool, why: impl Into<String>) {
+    pub(crate) fn done(self, left: bool, why: impl Into<String>) {
         _ = self.replies.send(FromAgent::LeaveDone { left, why: why.into() });
     }
 
-    /// Whether the hook is gone, and nobody listens any more.
-    pub fn is_gone(&self) -> bool {
+    /// True if the hook is gone.
+    pub(crate) fn is_gone(&self) -> bool {
         self.replies.is_closed()
     }
 
     /// Returns when the hook is gone.
-    pub async fn gone(&self) {
+    #[cfg(test)]
+    pub(crate) async fn gone(&self) {
         self.replies.closed().await;
     }
 }

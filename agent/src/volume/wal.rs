@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Result};
+use super::{Result, VolumeError};
 
 /// Whose data a write-ahead log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,8 @@ pub fn is_unborn(data: &Path) -> Result<bool> {
     let [only] = segments.as_slice() else {
         return Ok(false);
     };
-    let file = File::open(only).map_err(Error::io("read", only))?;
-    holds_no_commit(BufReader::new(file)).map_err(Error::io("read", only))
+    let file = File::open(only).map_err(VolumeError::io("read", only))?;
+    holds_no_commit(BufReader::new(file)).map_err(VolumeError::io("read", only))
 }
 
 /// Reads records until the zeros that etcd allocated in advance, or until one says otherwise.
@@ -146,11 +146,11 @@ fn segments(data: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(Error::io("list", &dir)(error)),
+        Err(error) => return Err(VolumeError::io("list", &dir)(error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry.map_err(Error::io("list", &dir))?.path();
+        let path = entry.map_err(VolumeError::io("list", &dir))?.path();
         if path.extension().is_some_and(|extension| extension == "wal") {
             found.push(path);
         }
@@ -163,8 +163,8 @@ fn read_segment(path: &Path) -> Result<Metadata> {
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(HEAD).read_to_end(&mut head))
-        .map_err(Error::io("read", path))?;
-    parse_segment(&head).map_err(|why| Error::Wal {
+        .map_err(VolumeError::io("read", path))?;
+    parse_segment(&head).map_err(|why| VolumeError::Wal {
         path: path.to_owned(),
         why,
     })

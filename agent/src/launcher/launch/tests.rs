@@ -4,7 +4,7 @@ use std::path::Path;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::socket::server::{LauncherState, Phase, Server, listen};
+use crate::socket::server::{AgentSocket, LauncherPhase, LauncherState, listen};
 
 /// A pod's directories, a launcher in it, and `sh` in the place of etcd.
 struct Pod {
@@ -37,7 +37,7 @@ impl Pod {
         Self { dir, signals, launcher }
     }
 
-    fn agent(&self) -> Server {
+    fn agent(&self) -> AgentSocket {
         listen(&self.dir.path().join("agent.sock")).unwrap()
     }
 
@@ -46,18 +46,18 @@ impl Pod {
     }
 
     /// Has a script run; it finds the data directory in `$0`.
-    async fn start(&self, agent: &Server, plan: u64, script: &str) {
-        wait(agent, |state| state.phase == Phase::AwaitingPlan).await;
+    async fn start(&self, agent: &AgentSocket, plan: u64, script: &str) {
+        wait(agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
         let data = self.data();
         let args = vec!["-c".to_owned(), script.to_owned(), data.to_str().unwrap().to_owned()];
         agent.launcher.send_start(plan, args, data).unwrap();
     }
 
     /// A script that does what `on_term` says when it is told to end; it is ready on return.
-    async fn start_patient(&self, agent: &Server, on_term: &str) -> Phase {
+    async fn start_patient(&self, agent: &AgentSocket, on_term: &str) -> LauncherPhase {
         let script = format!("trap '{on_term}' TERM; {MAKE_WAL}; while :; do sleep 0.02; done");
         self.start(agent, 1, &script).await;
-        let running = wait(agent, |state| matches!(state.phase, Phase::Running { .. })).await;
+        let running = wait(agent, |state| matches!(state.phase, LauncherPhase::Running { .. })).await;
         while !wal::has_wal(&self.data()).unwrap() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -65,13 +65,13 @@ impl Pod {
     }
 
     /// A script that has a log and runs until [`Pod::end_with`].
-    async fn start_until_told(&self, agent: &Server, plan: u64) {
+    async fn start_until_told(&self, agent: &AgentSocket, plan: u64) {
         _ = std::fs::remove_dir_all(self.data());
         let script = format!("{MAKE_WAL}; while [ ! -e $0/go ]; do sleep 0.02; done; exit $(cat $0/go)");
         self.start(agent, plan, &script).await;
         wait(
             agent,
-            |state| matches!(state.phase, Phase::Running { plan: p, .. } if p == plan),
+            |state| matches!(state.phase, LauncherPhase::Running { plan: p, .. } if p == plan),
         )
         .await;
         while !wal::has_wal(&self.data()).unwrap() {
@@ -94,7 +94,7 @@ impl Pod {
     }
 }
 
-async fn wait(agent: &Server, wanted: impl FnMut(&LauncherState) -> bool) -> LauncherState {
+async fn wait(agent: &AgentSocket, wanted: impl FnMut(&LauncherState) -> bool) -> LauncherState {
     let mut watch = agent.launcher.watch();
     within("the state does not come", watch.wait_for(wanted))
         .await
@@ -166,7 +166,7 @@ async fn an_etcd_that_cannot_be_run_is_reported_with_the_reason() {
         exit.stderr[0].contains("cannot run ./no-such-etcd: No such file"),
         "{exit:?}"
     );
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn while_it_waits_a_signal_ends_it_at_once() {
         let pod = Pod::new();
         let agent = with_agent.then(|| pod.agent());
         if let Some(agent) = &agent {
-            wait(agent, |state| state.phase == Phase::AwaitingPlan).await;
+            wait(agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
         }
         pod.signals.send(SignalKind::terminate()).unwrap();
         assert_eq!(pod.status().await, 0);
@@ -231,7 +231,7 @@ async fn what_is_no_request_to_end_does_not_end_it() {
     let pod = Pod::new();
     pod.signals.send(SignalKind::hangup()).unwrap();
     let agent = pod.agent();
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn an_etcd_that_ends_because_its_member_left_does_not_end_the_container() 
     pod.start_until_told(&agent, 1).await;
     agent.launcher.send_leaving().unwrap();
     pod.end_with("0");
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
     assert_eq!(agent.launcher.state().last_exit.unwrap().code, Some(0));
 
     // That held for this etcd only.
@@ -311,13 +311,13 @@ async fn nothing_runs_until_the_other_process_leaves_the_volume() {
     let pod = Pod::launch(dir, "sh");
     let agent = pod.agent();
     let state = wait(&agent, |state| state.connected).await;
-    assert_eq!((state.lock, state.phase), (Some(Lock::Taken), Phase::Idle));
+    assert_eq!((state.lock, state.phase), (Some(Lock::Taken), LauncherPhase::Idle));
     let started = pod.data().with_file_name("started");
     let args = vec!["-c".to_owned(), format!(": > {}", started.display())];
     agent.launcher.send_start(1, args, pod.data()).unwrap();
     drop(other);
     wait(&agent, |state| state.lock == Some(Lock::Held)).await;
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
     assert!(!started.exists());
     assert_eq!(agent.launcher.state().exits, 0);
 }
@@ -334,7 +334,7 @@ async fn a_volume_that_cannot_be_locked_is_said_with_the_reason() {
     };
     assert!(why.contains("lock") && why.contains("directory"), "{why}");
     std::fs::remove_dir(pod.dir.path().join("lock")).unwrap();
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
 }
 
 #[tokio::test]
@@ -358,8 +358,8 @@ async fn an_exit_that_no_agent_heard_of_is_reported_to_the_next_one() {
     std::fs::create_dir(pod.data()).unwrap();
     let script = "while [ ! -e $0/go ]; do sleep 0.02; done; echo unheard >&2; exit 4";
     pod.start(&agent, 1, script).await;
-    let state = wait(&agent, |state| matches!(state.phase, Phase::Running { .. })).await;
-    let Phase::Running { pid, .. } = state.phase else {
+    let state = wait(&agent, |state| matches!(state.phase, LauncherPhase::Running { .. })).await;
+    let LauncherPhase::Running { pid, .. } = state.phase else {
         unreachable!()
     };
     drop(agent);
@@ -371,7 +371,7 @@ async fn an_exit_that_no_agent_heard_of_is_reported_to_the_next_one() {
     let agent = pod.agent();
     let state = wait(&agent, |state| state.exits == 1).await;
     assert_eq!(state.last_exit.unwrap().stderr, ["unheard"]);
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
 }
 
 #[tokio::test]
@@ -422,7 +422,7 @@ async fn a_real_process_passes_on_a_real_signal_and_no_settings_for_etcd() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    wait(&agent, |state| state.phase == Phase::AwaitingPlan).await;
+    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
     let seen = dir.path().join("seen");
     let script = format!(
         "trap 'exit 3' TERM; env > $0/../env; mv $0/../env {}; while :; do sleep 0.02; done",

@@ -48,7 +48,7 @@ fn socket() -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-async fn state(server: &Server, wanted: impl FnMut(&LauncherState) -> bool) -> LauncherState {
+async fn state(server: &AgentSocket, wanted: impl FnMut(&LauncherState) -> bool) -> LauncherState {
     let mut watch = server.launcher.watch();
     let waited = tokio::time::timeout(Duration::from_secs(10), watch.wait_for(wanted));
     waited.await.expect("the state never came").unwrap().clone()
@@ -68,9 +68,9 @@ fn exit(plan: u64) -> Exit {
 async fn before_any_launcher_spoke_nothing_is_known_and_nothing_can_be_sent() {
     let (_dir, path) = socket();
     let server = listen(&path).unwrap();
-    assert_eq!(server.launcher.state().phase, Phase::Unknown);
+    assert_eq!(server.launcher.state().phase, LauncherPhase::Unknown);
     assert_eq!(server.launcher.send_start(1, vec![], "d".into()), Err(NotConnected));
-    assert_eq!(server.launcher.state().phase, Phase::Unknown);
+    assert_eq!(server.launcher.state().phase, LauncherPhase::Unknown);
 }
 
 #[tokio::test]
@@ -79,15 +79,15 @@ async fn a_start_is_followed_to_its_end() {
     let server = listen(&path).unwrap();
     let mut launcher = FakeLauncher::hello(&path, 5, Activity::Idle).await;
     let said = state(&server, |state| state.connected).await;
-    assert_eq!((said.launch_id, said.phase), (Some(LaunchId(5)), Phase::Idle));
+    assert_eq!((said.launch_id, said.phase), (Some(LaunchId(5)), LauncherPhase::Idle));
 
     launcher.say(ToAgent::AskPlan { lock: Lock::Held }).await;
-    state(&server, |state| state.phase == Phase::AwaitingPlan).await;
+    state(&server, |state| state.phase == LauncherPhase::AwaitingPlan).await;
     server
         .launcher
         .send_start(8, vec!["--name=a".to_owned()], "d".into())
         .unwrap();
-    assert_eq!(server.launcher.state().phase, Phase::Starting { plan: 8 });
+    assert_eq!(server.launcher.state().phase, LauncherPhase::Starting { plan: 8 });
     let start = FromAgent::Start {
         plan: 8,
         args: vec!["--name=a".to_owned()],
@@ -96,7 +96,10 @@ async fn a_start_is_followed_to_its_end() {
     assert_eq!(launcher.hear().await, Some(start));
 
     launcher.say(ToAgent::Started { pid: 77, plan: 8 }).await;
-    state(&server, |state| state.phase == Phase::Running { pid: 77, plan: 8 }).await;
+    state(&server, |state| {
+        state.phase == LauncherPhase::Running { pid: 77, plan: 8 }
+    })
+    .await;
     server.launcher.send_stop().unwrap();
     assert_eq!(launcher.hear().await, Some(FromAgent::Stop));
 
@@ -105,7 +108,7 @@ async fn a_start_is_followed_to_its_end() {
     let ended = server.launcher.state();
     assert_eq!(
         (ended.phase, ended.last_exit, ended.exits),
-        (Phase::Idle, Some(exit(8)), 1)
+        (LauncherPhase::Idle, Some(exit(8)), 1)
     );
 }
 
@@ -116,10 +119,10 @@ async fn without_the_lock_no_plan_is_awaited() {
     let mut launcher = FakeLauncher::hello(&path, 5, Activity::Idle).await;
     launcher.say(ToAgent::AskPlan { lock: Lock::Taken }).await;
     let asked = state(&server, |state| state.lock == Some(Lock::Taken)).await;
-    assert_eq!(asked.phase, Phase::Idle);
+    assert_eq!(asked.phase, LauncherPhase::Idle);
     launcher.say(ToAgent::AskPlan { lock: Lock::Held }).await;
     let asked = state(&server, |state| state.lock == Some(Lock::Held)).await;
-    assert_eq!(asked.phase, Phase::AwaitingPlan);
+    assert_eq!(asked.phase, LauncherPhase::AwaitingPlan);
 }
 
 #[tokio::test]
@@ -138,7 +141,7 @@ async fn a_lost_launcher_is_remembered_and_the_same_one_recognised() {
     let _again = FakeLauncher::hello(&path, 5, running).await;
     let back = state(&server, |state| state.connected).await;
     assert_eq!(back.launch_id, lost.launch_id);
-    assert_eq!(back.phase, Phase::Running { pid: 3, plan: 2 });
+    assert_eq!(back.phase, LauncherPhase::Running { pid: 3, plan: 2 });
     assert_eq!(back.last_exit, Some(exit(1)));
 }
 
@@ -158,7 +161,7 @@ async fn a_new_launcher_takes_the_place_of_one_that_lingers() {
     assert_eq!(new.hear().await, Some(FromAgent::Stop));
     let now = server.launcher.state();
     assert!(now.connected);
-    assert_eq!(now.phase, Phase::Idle);
+    assert_eq!(now.phase, LauncherPhase::Idle);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn assert_archived(root: &Path, volume: &Volume) {
         "first"
     );
     assert!(!root.join("data").exists());
-    assert_eq!(*volume.identity(), Identity::new(uuid_v4([2; 16]), "c1-2"));
+    assert_eq!(*volume.identity(), VolumeIdentity::new(uuid_v4([2; 16]), "c1-2"));
     assert_eq!(reopen(root).identity(), volume.identity());
 }
 
@@ -85,7 +85,7 @@ fn a_crash_after_any_step_is_finished_by_opening_the_volume() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         let mut volume = member(root);
-        let pending = Pending {
+        let pending = PendingArchive {
             directory: Some("1-removed-member".to_owned()),
             line: line(&removed()),
             volume: uuid_v4([2; 16]),
@@ -219,7 +219,7 @@ fn a_founder_whose_log_was_cut_short_stays_who_it_is() {
     let mut volume = reopen(root.path());
     volume
         .update(|identity| {
-            identity.claim = Some(crate::volume::Claim {
+            identity.claim = Some(crate::volume::FoundingClaim {
                 token: "t".to_owned(),
                 cluster_id: 7,
             });

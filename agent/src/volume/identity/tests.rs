@@ -26,7 +26,7 @@ fn everything_survives_on_the_disk_with_ids_that_json_tools_do_not_round() {
                 member_id: u64::MAX,
                 cluster_id: 0xab,
             });
-            identity.claim = Some(Claim {
+            identity.claim = Some(FoundingClaim {
                 token: "t".to_owned(),
                 cluster_id: 1 << 63,
             });
@@ -67,7 +67,7 @@ fn an_unreadable_identity_is_an_error_with_a_way_out_and_stays_as_it_is() {
         let root = tempfile::tempdir().unwrap();
         fs::write(path(root.path()), text).unwrap();
         let error = open(root.path()).unwrap_err();
-        assert!(matches!(error, Error::Identity { .. }), "{error}");
+        assert!(matches!(error, VolumeError::Identity { .. }), "{error}");
         let sentence = error.to_string();
         assert!(sentence.contains("identity.json"), "{sentence}");
         assert!(sentence.contains("delete the volume claim"), "{sentence}");
@@ -125,5 +125,5 @@ fn a_volume_that_cannot_be_written_is_found_out_before_something_must_be_noted()
     volume.rewrite().unwrap();
     assert_eq!(&read(root.path()).unwrap().unwrap(), volume.identity());
     std::fs::remove_dir_all(root.path()).unwrap();
-    assert!(matches!(volume.rewrite(), Err(Error::Io { .. })));
+    assert!(matches!(volume.rewrite(), Err(VolumeError::Io { .. })));
 }

@@ -169,5 +169,5 @@ fn a_log_that_is_torn_is_not_called_unborn() {
 fn a_log_that_cannot_be_read_is_not_taken_for_any_kind() {
     let volume = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(volume.path().join("member/wal/0-0.wal")).unwrap();
-    assert!(matches!(is_unborn(volume.path()), Err(Error::Io { .. })));
+    assert!(matches!(is_unborn(volume.path()), Err(VolumeError::Io { .. })));
 }

@@ -51,44 +51,44 @@ fn removal(member: u64) -> Option<(&'static str, Seat)> {
     let step = Action::Remove {
         member: MemberId(member),
     };
-    of_step(&step, &seen(), "why").map(|news| (news.reason, news.seat))
+    event_of_step(&step, &seen(), "why").map(|event| (event.reason.name(), event.seat))
 }
 
-/// What one more look makes known.
-fn look(chronicle: &mut Chronicle, at: u64, phase: Phase, quorum: Quorum) -> Vec<&'static str> {
-    let news = chronicle.stands(phase, quorum, "for a reason", Seat(0), Time(at));
-    news.into_iter().map(|news| news.reason).collect()
+/// The reasons of the Events after one more look.
+fn look(log: &mut EventLog, at: u64, phase: Phase, quorum: Quorum) -> Vec<&'static str> {
+    let events = log.state_seen(phase, quorum, "for a reason", Seat(0), Time(at));
+    events.into_iter().map(|event| event.reason.name()).collect()
 }
 
 #[test]
 fn at_rest_there_is_no_news() {
-    let mut chronicle = Chronicle::default();
+    let mut log = EventLog::default();
     for at in 0..10 {
-        assert!(look(&mut chronicle, at * 200_000, Phase::Voter, Quorum::Ok).is_empty());
+        assert!(look(&mut log, at * 200_000, Phase::Voter, Quorum::Ok).is_empty());
     }
 }
 
 #[test]
 fn waiting_for_something_else_is_no_news() {
-    let mut chronicle = Chronicle::default();
+    let mut log = EventLog::default();
     for phase in [Phase::Waiting, Phase::Joining, Phase::Learner] {
-        assert!(look(&mut chronicle, 0, phase, Quorum::Unknown).is_empty(), "{phase:?}");
+        assert!(look(&mut log, 0, phase, Quorum::Unknown).is_empty(), "{phase:?}");
     }
 }
 
 #[test]
 fn a_seat_that_gets_its_vote_says_so_once() {
-    let mut chronicle = Chronicle::default();
-    look(&mut chronicle, 0, Phase::Learner, Quorum::Ok);
-    assert_eq!(look(&mut chronicle, 1, Phase::Voter, Quorum::Ok), ["Promoted"]);
-    assert!(look(&mut chronicle, 2, Phase::Voter, Quorum::Ok).is_empty());
+    let mut log = EventLog::default();
+    look(&mut log, 0, Phase::Learner, Quorum::Ok);
+    assert_eq!(look(&mut log, 1, Phase::Voter, Quorum::Ok), ["Promoted"]);
+    assert!(look(&mut log, 2, Phase::Voter, Quorum::Ok).is_empty());
 }
 
 #[test]
 fn a_restarted_agent_has_nothing_to_say_of_a_member_that_serves_or_leaves() {
     for phase in [Phase::Voter, Phase::Leaving, Phase::Left, Phase::Learner] {
         assert!(
-            look(&mut Chronicle::default(), 0, phase, Quorum::Ok).is_empty(),
+            look(&mut EventLog::default(), 0, phase, Quorum::Ok).is_empty(),
             "{phase:?}"
         );
     }
@@ -97,58 +97,52 @@ fn a_restarted_agent_has_nothing_to_say_of_a_member_that_serves_or_leaves() {
 #[test]
 fn refusal_and_loss_are_told_even_if_they_are_the_first_thing_seen() {
     assert_eq!(
-        look(&mut Chronicle::default(), 0, Phase::Refused, Quorum::Unknown),
+        look(&mut EventLog::default(), 0, Phase::Refused, Quorum::Unknown),
         ["Refused"]
     );
     assert_eq!(
-        look(&mut Chronicle::default(), 0, Phase::Lost, Quorum::Unknown),
+        look(&mut EventLog::default(), 0, Phase::Lost, Quorum::Unknown),
         ["ClusterLost"]
     );
 }
 
 #[test]
 fn what_comes_and_goes_is_told_again_only_after_a_while() {
-    let mut chronicle = Chronicle::default();
-    assert_eq!(look(&mut chronicle, 0, Phase::Lost, Quorum::Unknown), ["ClusterLost"]);
-    look(&mut chronicle, 1, Phase::Waiting, Quorum::Unknown);
-    assert!(look(&mut chronicle, 2, Phase::Lost, Quorum::Unknown).is_empty());
-    look(&mut chronicle, 3, Phase::Waiting, Quorum::Unknown);
-    assert_eq!(
-        look(&mut chronicle, 600_000, Phase::Lost, Quorum::Unknown),
-        ["ClusterLost"]
-    );
+    let mut log = EventLog::default();
+    assert_eq!(look(&mut log, 0, Phase::Lost, Quorum::Unknown), ["ClusterLost"]);
+    look(&mut log, 1, Phase::Waiting, Quorum::Unknown);
+    assert!(look(&mut log, 2, Phase::Lost, Quorum::Unknown).is_empty());
+    look(&mut log, 3, Phase::Waiting, Quorum::Unknown);
+    assert_eq!(look(&mut log, 600_000, Phase::Lost, Quorum::Unknown), ["ClusterLost"]);
 }
 
 #[test]
 fn a_member_that_comes_back_says_so_when_it_serves_and_not_before() {
-    let mut chronicle = Chronicle::default();
-    chronicle.done(&Action::Start(StartPlan::Resume), None, Time(0));
-    assert!(look(&mut chronicle, 1, Phase::Joining, Quorum::Unknown).is_empty());
-    assert!(look(&mut chronicle, 2, Phase::Voter, Quorum::Unknown).is_empty());
-    assert_eq!(look(&mut chronicle, 3, Phase::Voter, Quorum::Ok), ["Resumed"]);
-    assert!(look(&mut chronicle, 4, Phase::Voter, Quorum::Ok).is_empty());
+    let mut log = EventLog::default();
+    log.step_done(&Action::Start(StartPlan::Resume), None, Time(0));
+    assert!(look(&mut log, 1, Phase::Joining, Quorum::Unknown).is_empty());
+    assert!(look(&mut log, 2, Phase::Voter, Quorum::Unknown).is_empty());
+    assert_eq!(look(&mut log, 3, Phase::Voter, Quorum::Ok), ["Resumed"]);
+    assert!(look(&mut log, 4, Phase::Voter, Quorum::Ok).is_empty());
 }
 
 #[test]
 fn a_lost_quorum_is_told_and_so_is_its_return() {
-    let mut chronicle = Chronicle::default();
-    look(&mut chronicle, 0, Phase::Voter, Quorum::Ok);
-    assert_eq!(look(&mut chronicle, 1, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
+    let mut log = EventLog::default();
+    look(&mut log, 0, Phase::Voter, Quorum::Ok);
+    assert_eq!(look(&mut log, 1, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
     // etcd restarts.
-    assert!(look(&mut chronicle, 2, Phase::Joining, Quorum::Unknown).is_empty());
-    assert!(look(&mut chronicle, 3, Phase::Voter, Quorum::Lost).is_empty());
-    assert_eq!(look(&mut chronicle, 4, Phase::Voter, Quorum::Ok), ["QuorumBack"]);
+    assert!(look(&mut log, 2, Phase::Joining, Quorum::Unknown).is_empty());
+    assert!(look(&mut log, 3, Phase::Voter, Quorum::Lost).is_empty());
+    assert_eq!(look(&mut log, 4, Phase::Voter, Quorum::Ok), ["QuorumBack"]);
     // It comes and goes.
-    assert!(look(&mut chronicle, 5, Phase::Voter, Quorum::Lost).is_empty());
-    assert!(look(&mut chronicle, 6, Phase::Voter, Quorum::Ok).is_empty());
-    assert!(look(&mut chronicle, 7, Phase::Voter, Quorum::Lost).is_empty());
+    assert!(look(&mut log, 5, Phase::Voter, Quorum::Lost).is_empty());
+    assert!(look(&mut log, 6, Phase::Voter, Quorum::Ok).is_empty());
+    assert!(look(&mut log, 7, Phase::Voter, Quorum::Lost).is_empty());
     // It stays away.
     let later = 1 + 60_000;
-    assert_eq!(look(&mut chronicle, later, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
-    assert_eq!(
-        look(&mut chronicle, later + 1, Phase::Voter, Quorum::Ok),
-        ["QuorumBack"]
-    );
+    assert_eq!(look(&mut log, later, Phase::Voter, Quorum::Lost), ["NoQuorum"]);
+    assert_eq!(look(&mut log, later + 1, Phase::Voter, Quorum::Ok), ["QuorumBack"]);
 }
 
 #[test]
@@ -161,24 +155,24 @@ fn a_removal_is_told_by_what_it_is() {
     empty.local = Reading::default();
     let own = Action::Remove { member: MemberId(10) };
     assert_eq!(
-        of_step(&own, &empty, "").map(|news| news.reason),
+        event_of_step(&own, &empty, "").map(|event| event.reason.name()),
         Some("MemberReplaced")
     );
 }
 
 #[test]
 fn two_members_are_two_pieces_of_news() {
-    let (mut chronicle, step) = (Chronicle::default(), |member| Action::Remove { member });
+    let (mut log, step) = (EventLog::default(), |member| Action::Remove { member });
     for member in [MemberId(13), MemberId(12)] {
-        let news = of_step(&step(member), &seen(), "");
-        assert!(chronicle.done(&step(member), news.clone(), Time(0)).is_some());
-        assert!(chronicle.done(&step(member), news, Time(1)).is_none());
+        let event = event_of_step(&step(member), &seen(), "");
+        assert!(log.step_done(&step(member), event.clone(), Time(0)).is_some());
+        assert!(log.step_done(&step(member), event, Time(1)).is_none());
     }
 }
 
 #[test]
 fn corrupt_data_is_told_with_its_reason_and_routine_is_not() {
-    let corrupt = of_step(&Action::Archive(ArchiveReason::Corrupt), &seen(), "it cannot be opened").unwrap();
+    let corrupt = event_of_step(&Action::Archive(ArchiveReason::Corrupt), &seen(), "it cannot be opened").unwrap();
     assert_eq!((corrupt.warning, corrupt.note.as_str()), (true, "it cannot be opened"));
     for step in [
         Action::NoteWal,
@@ -187,6 +181,6 @@ fn corrupt_data_is_told_with_its_reason_and_routine_is_not() {
         Action::ReleaseHook { left: false },
         Action::MoveLeader { to: MemberId(11) },
     ] {
-        assert_eq!(of_step(&step, &seen(), ""), None, "{step:?}");
+        assert_eq!(event_of_step(&step, &seen(), ""), None, "{step:?}");
     }
 }
