@@ -1,4 +1,4 @@
-//! The program's commands, one for each part it plays in the pod.
+//! Commands of the executable, one for each role in the pod.
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -8,13 +8,13 @@ use crate::config::Config;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// What to log, as tracing directives.
+    /// Log filter, as tracing directives.
     #[arg(long, env = "MUSTER_LOG", default_value = "info", global = true)]
     pub(crate) log: String,
-    /// How to log.
+    /// Form of the log lines.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
     pub(crate) log_format: LogFormat,
-    /// The part to play.
+    /// The role to play.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -22,18 +22,18 @@ pub struct Options {
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Lines for people.
     Text,
-    /// For machines.
+    /// One JSON object a line.
     Json,
 }
 
-/// The parts that the program plays.
+/// The roles of the executable.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The agent's container: keeps the agent running.
     Serve,
-    /// The agent itself.
+    /// The agent itself, as the child of `serve`.
     #[command(hide = true)]
     ServeWorker(Box<Config>),
     /// The etcd container: runs etcd as the agent says.
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Leave,
     /// Puts this executable where the etcd container can run it.
     Install {
-        /// Where.
+        /// Path of the copy.
         #[arg(default_value = "/run/muster/muster-agent")]
         target: std::path::PathBuf,
     },

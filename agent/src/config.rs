@@ -9,16 +9,16 @@ pub(crate) struct Config {
     /// The cluster's name, which is also the StatefulSet's.
     #[arg(long, env = "MUSTER_CLUSTER")]
     pub(crate) cluster: String,
-    /// This pod's name.
+    /// Name of this pod.
     #[arg(long, env = "POD_NAME")]
     pub(crate) pod: String,
-    /// This pod's namespace.
+    /// Namespace of this pod.
     #[arg(long, env = "POD_NAMESPACE")]
     pub(crate) namespace: String,
-    /// This pod's UID.
+    /// UID of this pod.
     #[arg(long, env = "POD_UID")]
     pub(crate) pod_uid: String,
-    /// This pod's address.
+    /// IP address of this pod.
     #[arg(long, env = "POD_IP")]
     pub(crate) pod_ip: std::net::IpAddr,
     /// The etcd image of this pod.
@@ -44,7 +44,7 @@ impl Config {
         Names::new(&self.cluster)
     }
 
-    /// etcd's data directory.
+    /// The data directory of etcd.
     pub(crate) fn data_dir(&self) -> std::path::PathBuf {
         self.volume.join("data")
     }
@@ -68,7 +68,7 @@ impl Config {
             .map_err(|e| anyhow::anyhow!("MUSTER_ETCD_OPTIONS must be a JSON array of strings: {e}"))
     }
 
-    /// The cluster's DNS domain: what follows `{namespace}.svc.` in the resolver's search list.
+    /// The cluster's DNS domain: the rest of the entry `{namespace}.svc.` in the resolver's search list.
     pub(crate) fn dns_domain(&self) -> String {
         if !self.domain.is_empty() {
             return self.domain.clone();

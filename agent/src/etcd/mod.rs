@@ -237,7 +237,7 @@ fn member(id: u64, name: String, peer_urls: Vec<String>, learner: bool, names: &
 
 /// The meaning of an error for the request: only these texts are a sure no (etcd-io/etcd `rpctypes`).
 fn failure(error: &etcd_client::Error) -> Failure {
-    const SURE: [&str; 9] = [
+    const SURE: [&str; 12] = [
         "unhealthy cluster",
         "not enough started members",
         "too many learner",
@@ -247,6 +247,9 @@ fn failure(error: &etcd_client::Error) -> Failure {
         "member ID already exist",
         "member not found",
         "not supported for learner",
+        "permission denied",
+        "user name is empty",
+        "invalid auth token",
     ];
     match error {
         etcd_client::Error::GRpcStatus(status) => {

@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::socket::protocol::{self, FromAgent, LEAVE_SIGN_OF_LIFE, Lines, SOCKET, ToAgent};
 
-/// More than the agent beside the leader, and its deputy after it, wait before they remove a
-/// member that should leave by itself.
+/// Time by which the agent beside the leader, or its deputy after it, has removed a member that should leave
+/// by itself.
 const OTHERS: Duration = timing::TIME_TO_LEAVE
     .saturating_add(timing::TIME_TO_DEPUTISE)
     .saturating_add(timing::FRESHNESS);
@@ -25,15 +25,14 @@ const OTHERS: Duration = timing::TIME_TO_LEAVE
 /// The agent's socket, and the hook's patience.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaveConfig {
-    /// The agent's socket.
     pub(crate) socket: PathBuf,
-    /// After this, the hook ends, whatever was achieved.
+    /// Time after which the hook ends, whatever was achieved.
     pub(crate) deadline: Duration,
-    /// For this long a missing agent is tried again.
+    /// Time for which a missing agent is asked again.
     pub(crate) agent_wait: Duration,
-    /// An agent that says nothing for this long hangs.
+    /// Silence after which an agent is taken to hang.
     pub(crate) silence: Duration,
-    /// After that, for this long etcd serves on, and the agent may come back.
+    /// Time after that for which etcd serves on, and the agent may come back.
     pub(crate) patience: Duration,
 }
 
@@ -61,7 +60,7 @@ pub(crate) enum LeaveEnd {
     },
     /// The agent did not answer, and the hook did what it could.
     WithoutAgent,
-    /// Time was up.
+    /// The deadline passed.
     Deadline,
 }
 

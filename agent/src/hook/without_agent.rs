@@ -15,19 +15,19 @@ use tokio::time::sleep;
 
 use crate::etcd::Etcd;
 
-/// How long a member may take to answer.
-const WITHIN: Duration = Duration::from_secs(1);
-/// How often etcd is looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// So many looks without an answer, and etcd does not serve.
+/// Time that a member gets to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Interval between two looks at the local etcd.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Looks without an answer after which the local etcd is taken not to serve.
 const SILENT: u32 = 3;
 
-/// Hands leadership on, and returns when own etcd has stopped serving.
+/// Hands leadership on, and returns when the local etcd has stopped serving.
 pub(crate) async fn serve_on() {
     let (etcd, local) = (Etcd::default(), format!("http://127.0.0.1:{CLIENT_PORT}"));
     let (mut silent, mut handed_over) = (0, false);
     while silent < SILENT {
-        match etcd.status(&local, WITHIN).await {
+        match etcd.status(&local, ANSWER_TIMEOUT).await {
             Ok((status, _)) => {
                 silent = 0;
                 // Once: two pods that end would hand it to each other and back.
@@ -37,11 +37,11 @@ pub(crate) async fn serve_on() {
             }
             Err(_) => silent += 1,
         }
-        sleep(LOOK).await;
+        sleep(LOOK_INTERVAL).await;
     }
 }
 
-/// To the voter of the lowest seat that answers: that is wanted if any is. Says whether one took it.
+/// Hands leadership to the voter of the lowest seat that answers: that seat is wanted if any is. True if one took it.
 async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) -> bool {
     let Ok(list) = etcd.list(local, &Names::new("")).await else {
         return false;
@@ -56,7 +56,7 @@ async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) -> bool {
             cluster: own.identity.cluster,
         };
         let alive = etcd
-            .status(&url, WITHIN)
+            .status(&url, ANSWER_TIMEOUT)
             .await
             .is_ok_and(|(s, _)| s.identity == expected);
         if alive && etcd.move_leader(local, *id).await.is_ok() {

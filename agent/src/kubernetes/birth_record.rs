@@ -1,4 +1,4 @@
-//! Reading and writing the birth record.
+//! The birth record: its reads, and its writes by compare-and-swap.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use muster_membership::{Birth, BirthPhase, ClusterId, Seat};
 
 use super::Kubernetes;
 
-/// How long a write may take. What became of one without an answer is seen by reading again.
-const WRITE: Duration = Duration::from_millis(2_500);
+/// Time that a write gets. The outcome of one without an answer is learnt by reading again.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// The birth record, with the version that was read last: every write is a compare-and-swap on it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct BirthStore {
     last: Mutex<Option<ConfigMap>>,
 }
 
-/// Why the record could not be read or written.
+/// The cause for which the record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BirthFailure {
     /// The API server did not answer, or refused.
@@ -30,7 +30,7 @@ pub(crate) enum BirthFailure {
     /// The API server said nothing for too long; the write may have been carried out.
     #[error("the API server did not answer in time")]
     Silent,
-    /// What is there is no birth record.
+    /// The object is no birth record.
     #[error(transparent)]
     Record(#[from] muster_api::birth::BirthError),
     /// The record changed in between, so that the write no longer makes sense.
@@ -40,7 +40,6 @@ pub(crate) enum BirthFailure {
 
 impl BirthStore {
     /// A store that has read nothing yet.
-    #[must_use]
     pub(crate) fn new(api: Kubernetes) -> Self {
         Self {
             api,
@@ -48,7 +47,7 @@ impl BirthStore {
         }
     }
 
-    /// A fresh read.
+    /// Reads the record afresh.
     ///
     /// # Errors
     /// No answer, or not a record.
@@ -91,7 +90,7 @@ impl BirthStore {
         .await
     }
 
-    /// Says that the claimed cluster has formed.
+    /// Notes in the record that the claimed cluster has formed.
     ///
     /// # Errors
     /// No answer, or the record is not of a claimed cluster.
@@ -164,7 +163,7 @@ impl BirthStore {
 
 /// The agent does nothing else while it writes, so it waits for no answer for long.
 async fn in_time<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<(), BirthFailure> {
-    tokio::time::timeout(WRITE, write)
+    tokio::time::timeout(WRITE_TIMEOUT, write)
         .await
         .map_err(|_| BirthFailure::Silent)??;
     Ok(())

@@ -4,7 +4,7 @@
 mod birth_record;
 pub(crate) mod events;
 #[cfg(test)]
-mod mock_api;
+pub(crate) mod mock_api;
 mod peers;
 mod publish;
 mod workload;

@@ -9,29 +9,29 @@ use muster_membership::{Endpoint, Seat};
 use super::Kubernetes;
 use crate::config::Config;
 
-/// Where a seat's pod is.
+/// The address of a seat's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerAddress {
     /// Its address or name, as it stands in a URL.
     pub(crate) host: String,
-    /// It is being terminated.
+    /// True if it is being terminated.
     pub(crate) terminating: bool,
 }
 
-/// What the EndpointSlices say.
+/// The content of the EndpointSlices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slices {
-    /// Own entry.
+    /// The entry of this agent's own pod.
     pub(crate) own: Endpoint,
-    /// The other seats.
+    /// The pods of the other seats.
     pub(crate) peers: BTreeMap<Seat, PeerAddress>,
 }
 
 impl Kubernetes {
-    /// A fresh read of the EndpointSlices.
+    /// Reads the EndpointSlices afresh.
     ///
     /// # Errors
-    /// The API server does not answer.
+    /// The API server does not answer, or refuses.
     pub(crate) async fn read_slices(&self) -> Result<Slices, kube::Error> {
         let service = self.config.names().peer_service();
         let scope = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));

@@ -39,7 +39,6 @@ pub(crate) struct LeaderView {
 /// Senders of what is published, at every change.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    /// This seat's entry.
     pub(crate) seat: watch::Sender<Option<SeatStatus>>,
     /// The members, while this agent is beside the leader.
     pub(crate) leader: watch::Sender<Option<LeaderView>>,

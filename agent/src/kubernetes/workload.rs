@@ -30,7 +30,6 @@ pub(crate) struct WorkloadReader {
     cluster: watch::Sender<Option<String>>,
     /// The EtcdCluster, or else the StatefulSet.
     subject: watch::Sender<Option<ObjectReference>>,
-    /// The StatefulSet's replicas.
     replicas: watch::Sender<Option<u32>>,
 }
 
@@ -51,7 +50,7 @@ impl WorkloadReader {
         self.cluster.subscribe()
     }
 
-    /// The StatefulSet's replicas, as last seen.
+    /// The StatefulSet's replicas, as seen last.
     pub(crate) fn replicas(&self) -> Option<u32> {
         *self.replicas.borrow()
     }

@@ -52,7 +52,6 @@ const COMMAND_NOT_FOUND: u8 = 127;
 /// Paths in etcd's container.
 #[derive(Debug, Clone)]
 pub(crate) struct LaunchConfig {
-    /// The agent's socket.
     pub(crate) socket: PathBuf,
     /// The root of the volume.
     pub(crate) root: PathBuf,

@@ -99,7 +99,7 @@ impl Agent {
         })
     }
 
-    /// The agent's clock.
+    /// The present time on the agent's clock.
     pub(crate) fn now(&self) -> Time {
         self.time(Instant::now())
     }

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Serves until the process ends.
+/// Serves the report and the metrics until the process ends.
 ///
 /// # Errors
 /// The port cannot be bound.

@@ -1,4 +1,4 @@
-//! Putting this very executable where the other containers of the pod can run it.
+//! A copy of this executable where the other containers of the pod can run it.
 
 use std::fs;
 use std::io;

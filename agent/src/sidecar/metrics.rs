@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 /// The agent's metrics, all with the prefix `muster_agent`.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
+pub(crate) struct AgentMetrics {
     decisions: Counter,
     actions: Counter,
     seat: Family<SeatLabels, Gauge>,
@@ -23,7 +23,7 @@ struct SeatLabels {
     reason: &'static str,
 }
 
-impl Metrics {
+impl AgentMetrics {
     /// Metrics at zero, and the registry that shows them.
     pub(crate) fn registered() -> (Self, Registry) {
         let metrics = Self::default();
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_the_present_phase_and_reason_are_shown() {
-        let (metrics, registry) = Metrics::registered();
+        let (metrics, registry) = AgentMetrics::registered();
         assert!(seat_lines(&registry).is_empty());
         metrics.show_seat(SeatPhase::Waiting, Some(Reason::ApiServerRefused));
         metrics.show_seat(SeatPhase::Waiting, Some(Reason::ApiServerRefused));

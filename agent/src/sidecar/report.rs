@@ -8,7 +8,7 @@ use muster_membership::{Decision, EtcdStatus, Identity, Launcher, MemberList, Ph
 
 use super::agent::Agent;
 use super::clock::wall_clock;
-use super::metrics::Metrics;
+use super::metrics::AgentMetrics;
 use crate::kubernetes::{LeaderView, Publisher};
 
 /// The state of the seat by the last decision that names one; an intermediate look does not.
@@ -33,7 +33,7 @@ struct Facts<'a> {
 
 impl Agent {
     /// Notes the state that `decision` names, and brings every report up to date.
-    pub(crate) fn publish(&mut self, decision: &Decision, publisher: &Publisher, metrics: &Metrics, now: Time) {
+    pub(crate) fn publish(&mut self, decision: &Decision, publisher: &Publisher, metrics: &AgentMetrics, now: Time) {
         self.note_state(decision);
         let Some(state) = &self.state else { return };
         let status = self.observed.local.fresh(now);

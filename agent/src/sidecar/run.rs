@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::agent::Agent;
 use super::http;
-use super::metrics::Metrics;
+use super::metrics::AgentMetrics;
 use crate::config::Config;
 use crate::kubernetes::{EventWriter, Kubernetes, Publisher, WorkloadReader};
 use crate::socket::server::{self, LauncherState, LeaveRequest};
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(async move { watcher.watch(hint_sender).await });
     let publisher = Publisher::start(&api, reader.cluster());
     let (report_sender, report) = watch::channel(None);
-    let (metrics, registry) = Metrics::registered();
+    let (metrics, registry) = AgentMetrics::registered();
     let address = SocketAddr::new(unspecified(&config), AGENT_PORT);
     http::serve(address, report, Arc::new(registry)).await?;
     let mut wake_ups = WakeUps {

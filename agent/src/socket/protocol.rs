@@ -55,9 +55,9 @@ pub(crate) enum Lock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Activity {
-    /// No etcd runs.
+    /// It runs nothing.
     Idle,
-    /// etcd runs.
+    /// It runs etcd.
     Running {
         /// etcd's process ID, in the launcher's container.
         pid: u32,
@@ -98,9 +98,9 @@ pub(crate) enum ToAgent {
         /// The lock; unless it is held, a plan is of no use yet.
         lock: Lock,
     },
-    /// etcd runs.
+    /// etcd was started.
     Started {
-        /// Its process ID.
+        /// The process ID of etcd.
         pid: u32,
         /// The plan it was started with.
         plan: u64,
@@ -115,16 +115,15 @@ pub(crate) enum ToAgent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
 pub(crate) enum FromAgent {
-    /// Run etcd.
+    /// The order to run etcd.
     Start {
         /// The number of this start; the agent's to choose.
         plan: u64,
-        /// etcd's arguments.
         args: Vec<String>,
         /// etcd's data directory, which the launcher looks at for a write-ahead log.
         data_dir: PathBuf,
     },
-    /// End etcd, then yourself.
+    /// The order to end etcd, and then the launcher.
     Stop,
     /// etcd's member is about to be removed, which ends etcd with 0: that is not the container's end.
     Leaving,
@@ -179,7 +178,7 @@ impl Lines {
     }
 }
 
-/// Writes one message.
+/// Writes one message as a line.
 pub(crate) async fn send<M: Serialize>(to: &mut OwnedWriteHalf, message: &M) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');

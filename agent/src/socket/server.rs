@@ -30,7 +30,7 @@ pub(crate) struct LauncherState {
     pub(crate) exits: u64,
 }
 
-/// The launcher's work.
+/// The launcher's work, as far as the agent knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum LauncherPhase {
     /// No launcher has said hello to this agent: etcd may be running.
@@ -42,7 +42,7 @@ pub(crate) enum LauncherPhase {
     AwaitingPlan,
     /// A plan was sent; its outcome is not known yet.
     Starting { plan: u64 },
-    /// etcd runs.
+    /// The launcher runs etcd.
     Running {
         /// Its process ID, in the launcher's container.
         pid: u32,

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use super::identity::{PendingArchive, VolumeIdentity, write_atomically};
 use super::{Result, Volume, VolumeError, hex, sync_dir, uuid_v4};
 
-/// Why the data of a volume is set aside, and what the new volume is called.
+/// The cause for which the data of a volume is set aside, and the name of the new volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Archiving {
     /// A few words; they become part of the directory's name.
@@ -36,11 +36,11 @@ pub(crate) struct Archiving {
     pub(crate) cluster_id: Option<u64>,
     /// Random bytes: the name of the new volume.
     pub(crate) random: [u8; 16],
-    /// Whether the new volume remembers that corrupt data was set aside: once is enough.
+    /// True if the new volume remembers that corrupt data was set aside: that is done once.
     pub(crate) discarded_corrupt: bool,
 }
 
-/// What [`Volume::prune`] did.
+/// The outcome of [`Volume::prune`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pruned {
     /// The archives that are gone, by name, oldest first.

@@ -9,11 +9,11 @@ pub enum VolumeError {
     /// The operating system said no.
     #[error("cannot {what} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried, as a verb: "read", "rename".
+        /// The attempt, as a verb: "read", "rename".
         what: &'static str,
         /// The file or directory it was tried on.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The operating system's answer.
         source: io::Error,
     },
     /// The identity file is there, and is no identity.
@@ -24,9 +24,9 @@ pub enum VolumeError {
         path = path.display()
     )]
     Identity {
-        /// The identity file.
+        /// Path of the identity file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect of the file, in words.
         why: String,
     },
     /// The volume belongs to another seat: it was copied, restored or mounted in the wrong place.
@@ -37,7 +37,7 @@ pub enum VolumeError {
         path = path.display()
     )]
     OtherSeat {
-        /// The identity file.
+        /// Path of the identity file.
         path: PathBuf,
         /// The pod that the file names.
         found: String,
@@ -49,7 +49,7 @@ pub enum VolumeError {
     Wal {
         /// The log segment, or the directory of segments.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect of the file, in words.
         why: super::wal::Malformed,
     },
 }

@@ -1,4 +1,4 @@
-//! `identity.json`: who this volume is, and what it must remember over any crash.
+//! `identity.json`: the name of this volume, and its notes that survive any crash.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, VolumeError, hex, sync_dir};
 
-/// What the identity file holds.
+/// The content of the identity file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VolumeIdentity {
@@ -29,7 +29,7 @@ pub(crate) struct VolumeIdentity {
     /// The member on this volume was removed from its cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tombstone: Option<Tombstone>,
-    /// What etcd last served with.
+    /// The image and settings with which etcd served last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_good: Option<LastGood>,
     /// Data that etcd could not open was set aside on this volume: that is done once.
@@ -38,7 +38,7 @@ pub(crate) struct VolumeIdentity {
     /// An archiving that has begun; see [`archive`](super::archive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) archiving: Option<PendingArchive>,
-    /// What a newer version wrote and this one does not know: kept.
+    /// Keys that a newer version wrote and this one does not know; they are kept.
     #[serde(flatten)]
     pub(crate) unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -50,7 +50,6 @@ pub(crate) struct JoinRecord {
     /// The ID that the cluster gave the member.
     #[serde(with = "hex")]
     pub(crate) member_id: u64,
-    /// The cluster.
     #[serde(with = "hex")]
     pub(crate) cluster_id: u64,
 }
@@ -59,7 +58,6 @@ pub(crate) struct JoinRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FoundingClaim {
-    /// The cluster token.
     pub(crate) token: String,
     /// The cluster ID that follows from it.
     #[serde(with = "hex")]
@@ -84,7 +82,6 @@ pub(crate) struct Tombstone {
 pub(crate) struct LastGood {
     /// The image of the etcd container.
     pub(crate) image: String,
-    /// The extra flags.
     #[serde(default)]
     pub(crate) options: Vec<String>,
 }

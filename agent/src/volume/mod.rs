@@ -1,4 +1,4 @@
-//! The volume of a seat: who it is, what etcd left on it, and what was set aside.
+//! The volume of a seat: its identity, etcd's data, and the data that was set aside.
 //!
 //! ```text
 //! /var/lib/etcd
@@ -31,7 +31,7 @@ pub(crate) use identity::{FoundingClaim, JoinRecord, LastGood, Tombstone, Volume
 pub(crate) use lock::VolumeLock;
 pub(crate) use wal::Metadata;
 
-/// Where the volume is mounted in every container of the pod.
+/// Path at which the volume is mounted in every container of the pod.
 pub(crate) const DEFAULT_ROOT: &str = "/var/lib/etcd";
 
 /// An open volume, and the identity that is on its disk.
@@ -73,7 +73,7 @@ impl Volume {
         self.root.join("data")
     }
 
-    /// What the identity file says; memory and disk never differ.
+    /// The identity, which never differs from the file on the disk.
     pub(crate) fn identity(&self) -> &VolumeIdentity {
         &self.identity
     }
@@ -92,7 +92,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Writes the identity as it is, durably: whoever must be able to note something soon learns here if it cannot.
+    /// Writes the identity as it is, durably: a test, before something must be noted, of whether it can be.
     pub(crate) fn rewrite(&self) -> Result<()> {
         identity::write(&self.root, &self.identity)
     }
@@ -111,8 +111,8 @@ impl Volume {
         archive::begin(self, archiving, false)
     }
 
-    /// Whether etcd was cut short before its first write on this volume, which founds: its
-    /// log is there, and it can neither serve nor ever tell anybody of it.
+    /// True if etcd was cut short before its first write on this volume, which founds: its
+    /// log is there, and it can neither serve nor resume.
     pub(crate) fn is_unborn(&self) -> Result<bool> {
         let founds = self.identity.claim.is_some() && self.identity.join.is_none() && !self.identity.wal_seen;
         Ok(founds && wal::is_unborn(&self.data_dir())?)
@@ -123,7 +123,7 @@ impl Volume {
         archive::begin(self, archiving, true)
     }
 
-    /// Whether an archiving began and could not be finished: etcd must not start now.
+    /// True if an archiving began and could not be finished: etcd must not start now.
     pub(crate) fn is_archiving(&self) -> bool {
         self.identity.archiving.is_some()
     }

@@ -1,4 +1,4 @@
-//! Reads, from etcd's write-ahead log, which member and which cluster the data belongs to.
+//! The member and the cluster that etcd's write-ahead log belongs to.
 //!
 //! A log is a directory of segments, `{sequence}-{index}.wal`. Each segment is a row of
 //! frames, and begins with a checksum record and the metadata record:
@@ -17,16 +17,16 @@ use std::path::{Path, PathBuf};
 
 use super::{Result, VolumeError};
 
-/// Whose data a write-ahead log holds.
+/// The identity that a write-ahead log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// The member's ID.
+    /// The ID of the member.
     pub node_id: u64,
-    /// The cluster's ID.
+    /// The ID of the cluster.
     pub cluster_id: u64,
 }
 
-/// Why a log segment could not be understood.
+/// The defect of a log segment that could not be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// The segment ends before its metadata record does.
@@ -50,7 +50,7 @@ const TYPE_STATE: u64 = 3;
 const TYPE_CRC: u64 = 4;
 const TYPE_SNAPSHOT: u64 = 5;
 
-/// Whether etcd finds a log in the data directory `data`, and resumes: any `*.wal` file.
+/// True if etcd finds a log in the data directory `data`, and resumes: any `*.wal` file.
 pub fn has_wal(data: &Path) -> Result<bool> {
     Ok(!segments(data)?.is_empty())
 }
@@ -70,7 +70,7 @@ pub fn read_metadata(data: &Path) -> Result<Option<Metadata>> {
     newest_error.map_or(Ok(None), Err)
 }
 
-/// Whether the log is whole, and yet nothing was ever committed in it: etcd was cut short
+/// True if the log is whole, and yet nothing was ever committed in it: etcd was cut short
 /// between making the log and its first write. Content that is unclear says no.
 ///
 /// For a founder that is a dead end: its membership is in that first write, and an etcd

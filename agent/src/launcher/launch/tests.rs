@@ -13,7 +13,7 @@ struct Pod {
     launcher: JoinHandle<io::Result<u8>>,
 }
 
-/// What makes a data directory one with a log.
+/// Commands that make a data directory one with a log.
 const MAKE_WAL: &str = "mkdir -p $0/member/wal && : > $0/member/wal/0-0.wal";
 
 impl Pod {

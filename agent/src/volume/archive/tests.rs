@@ -1,7 +1,7 @@
 use super::*;
 
 const MEMBER: u64 = 0x3d53_2b27_e28a_c091;
-/// Where the fixture's first three records end: checksum, metadata, the snapshot of nothing.
+/// Bytes of the fixture's first three records: checksum, metadata, the snapshot of nothing.
 const LOG_WITHOUT_COMMIT: usize = 80;
 
 /// The volume of a member: joined, with a log.
@@ -45,7 +45,7 @@ fn reopen(root: &Path) -> Volume {
     Volume::open(root, "c1-2", [9; 16]).unwrap()
 }
 
-/// What must be true once the archiving is through, however it got there.
+/// Checks that the archiving is complete, by whichever way.
 fn assert_archived(root: &Path, volume: &Volume) {
     let archived = root.join("archive/1-removed-member");
     assert_eq!(

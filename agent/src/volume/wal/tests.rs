@@ -5,7 +5,7 @@ const V35: &[u8] = include_bytes!("../fixtures/etcd-3.5.21-first.wal");
 const V35_SECOND: &[u8] = include_bytes!("../fixtures/etcd-3.5.21-second.wal");
 const V36: &[u8] = include_bytes!("../fixtures/etcd-3.6.16-first.wal");
 
-/// What the etcd that wrote the fixture said about itself.
+/// The identity that the etcd had which wrote the fixture.
 const SAID_BY_V35: Metadata = Metadata {
     node_id: 4_418_923_109_685_051_537,
     cluster_id: 1_914_781_169_647_630_347,
