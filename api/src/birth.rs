@@ -1,4 +1,4 @@
-//! The birth record: whether a cluster was ever formed, and by whom.
+//! The birth record: proof that a cluster was formed, and of the seat that founded it.
 //!
 //! It is the data of a ConfigMap. A claim is final: once a record is claimed,
 //! only the volume that claimed it may ever start a new etcd cluster.
@@ -10,6 +10,9 @@
 use std::collections::BTreeMap;
 
 use crate::id::HexId;
+
+#[cfg(test)]
+mod tests;
 
 /// The keys of the ConfigMap's data.
 pub mod key {
@@ -31,7 +34,7 @@ pub mod key {
     pub const ABANDONED: &str = "abandoned";
 }
 
-/// Whether a cluster was ever formed.
+/// The record of a cluster's founding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BirthRecord {
     /// UID of the EtcdCluster; empty for a plain manifest.
@@ -41,11 +44,11 @@ pub struct BirthRecord {
     pub no_older_volumes: bool,
     /// A cluster that a person gave up.
     pub abandoned: Option<HexId>,
-    /// How far the founding got.
+    /// Progress of the founding.
     pub phase: Phase,
 }
 
-/// How far the founding of a cluster got.
+/// Progress of a cluster's founding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
     /// Nobody has claimed to found.
@@ -56,7 +59,7 @@ pub enum Phase {
     Formed(Formed),
 }
 
-/// Who founds, or founded, the cluster.
+/// The seat and the volume that found, or founded, the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The initial cluster token.
@@ -74,7 +77,7 @@ pub struct Claim {
 pub struct Formed {
     /// The cluster's ID.
     pub cluster_id: HexId,
-    /// Who founded it; unknown if the record was lost and published again.
+    /// The claim of its founder; unknown if the record was lost and published again.
     pub claim: Option<Claim>,
 }
 
@@ -145,7 +148,7 @@ impl BirthRecord {
         }
     }
 
-    /// What the record means: a cluster that a person gave up leaves it
+    /// The record in effect: a cluster that a person gave up leaves it
     /// unclaimed, and then nobody attests that older volumes are absent.
     pub fn effective(&self) -> Self {
         if self.abandoned.is_some() && self.abandoned == self.cluster_id() {
@@ -160,6 +163,9 @@ impl BirthRecord {
     }
 
     /// Reads a ConfigMap's data.
+    ///
+    /// # Errors
+    /// The phase is unknown, or a value that it requires is absent or cannot be decoded.
     pub fn from_data(data: &BTreeMap<String, String>) -> Result<Self, BirthError> {
         let read = Reader { data };
         Ok(Self {
@@ -247,112 +253,5 @@ impl Reader<'_> {
 
     fn required<T: std::str::FromStr>(&self, phase: &'static str, key: &'static str) -> Result<T, BirthError> {
         self.parsed(key)?.ok_or(BirthError::Missing { phase, key })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claim() -> Claim {
-        Claim {
-            token: "etcd-7f".into(),
-            seat: 0,
-            volume: "1b4e".into(),
-            cluster_id: HexId(0xcafe),
-        }
-    }
-
-    fn record(phase: Phase) -> BirthRecord {
-        BirthRecord {
-            owner: "uid".into(),
-            no_older_volumes: true,
-            abandoned: None,
-            phase,
-        }
-    }
-
-    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
-    }
-
-    #[test]
-    fn every_record_is_read_as_it_was_written() {
-        let formed = Formed {
-            cluster_id: HexId(0xcafe),
-            claim: Some(claim()),
-        };
-        let republished = Formed {
-            cluster_id: HexId(0xcafe),
-            claim: None,
-        };
-        for phase in [
-            Phase::Unclaimed,
-            Phase::Claimed(claim()),
-            Phase::Formed(formed),
-            Phase::Formed(republished),
-        ] {
-            for abandoned in [None, Some(HexId(0xdead))] {
-                let record = BirthRecord {
-                    abandoned,
-                    ..record(phase.clone())
-                };
-                assert_eq!(BirthRecord::from_data(&record.to_data()), Ok(record));
-            }
-        }
-    }
-
-    #[test]
-    fn an_empty_record_is_unclaimed_and_attests_nothing() {
-        for data in [data(&[]), data(&[("phase", "")])] {
-            assert_eq!(BirthRecord::from_data(&data), Ok(BirthRecord::unclaimed("", false)));
-        }
-    }
-
-    #[test]
-    fn an_abandoned_cluster_leaves_its_record_unclaimed_without_attestation() {
-        let record = BirthRecord {
-            abandoned: Some(HexId(0xcafe)),
-            ..record(Phase::Claimed(claim()))
-        };
-        let effective = record.effective();
-        assert_eq!(effective.phase, Phase::Unclaimed);
-        assert!(!effective.no_older_volumes);
-    }
-
-    #[test]
-    fn a_claim_made_after_another_cluster_was_abandoned_stands() {
-        let record = BirthRecord {
-            abandoned: Some(HexId(0xdead)),
-            ..record(Phase::Claimed(claim()))
-        };
-        assert_eq!(record.effective(), record);
-    }
-
-    #[test]
-    fn an_unclaimed_record_that_names_an_abandoned_cluster_keeps_its_attestation() {
-        let record = BirthRecord {
-            abandoned: Some(HexId(0xdead)),
-            ..record(Phase::Unclaimed)
-        };
-        assert!(record.effective().no_older_volumes);
-    }
-
-    #[test]
-    fn a_damaged_record_says_what_is_wrong() {
-        let unknown = BirthRecord::from_data(&data(&[("phase", "born")]));
-        assert_eq!(unknown, Err(BirthError::UnknownPhase("born".into())));
-        let missing = BirthRecord::from_data(&data(&[("phase", "formed")]));
-        assert_eq!(
-            missing,
-            Err(BirthError::Missing {
-                phase: "formed",
-                key: "clusterID"
-            })
-        );
-        let mut unreadable = record(Phase::Claimed(claim())).to_data();
-        unreadable.insert("seat".into(), "first".into());
-        let error = BirthRecord::from_data(&unreadable).unwrap_err();
-        assert_eq!(error.to_string(), "the birth record's seat \"first\" cannot be read");
     }
 }

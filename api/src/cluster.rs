@@ -1,7 +1,8 @@
 //! The `EtcdCluster` resource.
 //!
-//! The rules in here are checked by the API server, so that what can never
-//! work is refused with a sentence before it is stored.
+//! The API server checks its rules (`rules.rs`), so that a spec which can never
+//! work is refused with a sentence before it is stored. The comments on fields
+//! are the texts of `kubectl explain`.
 #![allow(unreachable_pub, reason = "KubeSchema repeats the types in a private scope")]
 
 use std::collections::BTreeMap;
@@ -14,14 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::EtcdClusterStatus;
 use crate::{rules, version};
 
-/// The largest cluster. etcd's own advice is seven members at most.
-pub const MAX_SIZE: i32 = 9;
-
-/// The size of a volume whose spec names none. It is part of an immutable
-/// template: clusters that exist rely on it.
-pub const DEFAULT_VOLUME_SIZE: &str = "8Gi";
-
-/// What an etcd cluster is to be.
+/// The desired state of an etcd cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "etcd.etcd.io",
@@ -31,7 +25,7 @@ pub const DEFAULT_VOLUME_SIZE: &str = "8Gi";
     shortname = "etcd",
     category = "all",
     namespaced,
-    doc = "An etcd cluster. Its members decide from inside their pods when to join and to leave.",
+    doc = "An etcd cluster. The agent in each pod adds its member to the cluster and removes it again.",
     derive = "PartialEq",
     status = "EtcdClusterStatus",
     scale(
@@ -39,72 +33,78 @@ pub const DEFAULT_VOLUME_SIZE: &str = "8Gi";
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Size", type_ = "integer", json_path = ".spec.size", description = "Members asked for"),
-    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas", description = "Pods that are ready"),
-    printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", description = "Pod of the leader"),
-    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "etcd version"),
-    printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "How the cluster is"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Size", type_ = "integer", json_path = ".spec.size", description = "Desired number of members"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas", description = "Number of pods that are ready"),
+    printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", description = "Pod of the member that leads the cluster"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "etcd version of the pod template"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "State of the cluster in one word, for example Ready, Growing or QuorumLost"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the EtcdCluster was created"),
     validation = rules::name()
 )]
 #[x_kube(validation = rules::no_tls(), validation = rules::one_image())]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterSpec {
-    /// How many members the cluster has. Odd sizes are better: an even one
-    /// tolerates no more failures than the odd one below it. 0 hibernates the
-    /// cluster: no pods, and every member and all data kept.
+    /// Desired number of members, from 0 to 9. Prefer an odd number: an even
+    /// number of members tolerates no more failures than the odd number below
+    /// it. 0 hibernates the cluster: all pods end, no member is removed, and
+    /// all data stays on its volumes.
     #[x_kube(validation = rules::size())]
     pub size: i32,
 
-    /// The etcd version, with or without a leading v. It moves up one minor
-    /// version at a time, and never down to an earlier minor version.
+    /// etcd version, with or without a leading v, for example 3.6.16. An
+    /// upgrade moves up one minor version at a time; a downgrade to an earlier
+    /// minor version is refused.
     #[serde(default = "default_version")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = rules::version_form(), validation = rules::version_range())]
     pub version: String,
 
-    /// The repository of the etcd image; its tag is the version with a leading
-    /// v. Default: gcr.io/etcd-development/etcd.
+    /// Repository of the etcd image. The tag is the version with a leading v.
+    /// Default: gcr.io/etcd-development/etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub repository: Option<String>,
 
-    /// The complete reference of the etcd image, instead of repository and
-    /// version. Version must still say which etcd it contains.
+    /// Complete reference of the etcd image, in place of repository and tag.
+    /// Set version to the etcd version that the image contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
 
-    /// Where the members keep their data.
+    /// Storage of the members' data. It cannot change between volume claims
+    /// and ephemeral storage after the cluster was created.
     #[serde(default)]
     pub storage: Storage,
 
-    /// Resources of the etcd container.
+    /// Resource requests and limits of the etcd container. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
-    /// Where the pods run.
+    /// Placement of the pods on nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
 
-    /// Further etcd flags, each as --flag=value.
+    /// Additional etcd flags, each written as --flag or --flag=value. Flags
+    /// for names, addresses, membership, certificates and the log belong to
+    /// Muster and are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 512)))]
     #[x_kube(validation = rules::option_form(), validation = rules::option_owner())]
     pub etcd_options: Vec<String>,
 
-    /// Additions to the pods.
+    /// Labels and annotations to add to the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
 
-    /// Reserved.
+    /// TLS for clients and peers. Not supported yet: an EtcdCluster with this
+    /// field is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub tls: Option<BTreeMap<String, serde_json::Value>>,
 }
 
-/// Where the members keep their data: a volume claim for each seat, or, with
-/// `ephemeral`, the pod's own storage.
+/// Storage of the members' data: a persistent volume claim for each seat (pod
+/// ordinal), or, with ephemeral, an emptyDir volume in each pod.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = rules::ephemeral_without_claim(),
@@ -114,7 +114,8 @@ pub struct EtcdClusterSpec {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// The size of each volume. Default: 8Gi.
+    /// Size of each volume, as a Kubernetes quantity. It cannot change after
+    /// the cluster was created. Default: 8Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
@@ -122,31 +123,37 @@ pub struct Storage {
     )]
     pub size: Option<String>,
 
-    /// The storage class of the volumes. Default: the Kubernetes cluster's.
+    /// Storage class of the volumes. It cannot change after the cluster was
+    /// created. Default: the default class of the Kubernetes cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
 
-    /// What becomes of the volumes when the EtcdCluster is deleted. With
-    /// Retain, an EtcdCluster of the same name takes them up again.
+    /// Retention policy for all volumes when the EtcdCluster is deleted. With
+    /// Retain, a new EtcdCluster of the same name resumes the cluster from
+    /// them. Default: Retain.
     #[serde(default)]
     pub retention: Retention,
 
-    /// What becomes of the volume of a seat that was scaled away.
+    /// Retention policy for the volume of a seat (pod ordinal) that was scaled
+    /// away. With Delete, it is deleted once the member has left and the pod is
+    /// gone. Default: Retain.
     #[serde(default)]
     pub when_scaled: Retention,
 
-    /// Keep the data in the pods. A pod that is deleted loses its copy, and
-    /// joins anew; a cluster that loses every pod loses all data.
+    /// Data in the pods, without volume claims. A pod that is deleted loses
+    /// its copy, and its seat joins as a new member; a cluster that loses
+    /// every pod loses all data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<Ephemeral>,
 }
 
-/// Storage that ends with its pod.
+/// Storage in an emptyDir volume, which is deleted with its pod.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ephemeral {
-    /// The largest amount of data; a pod that exceeds it is evicted.
+    /// Size limit of the emptyDir volume, as a Kubernetes quantity; the kubelet
+    /// evicts a pod that exceeds it. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 32),
@@ -155,61 +162,63 @@ pub struct Ephemeral {
     pub size_limit: Option<String>,
 }
 
-/// What becomes of volumes.
+/// Retention policy for volumes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Retention {
-    /// They stay.
+    /// The volumes stay.
     #[default]
     Retain,
-    /// They are deleted.
+    /// The volumes are deleted.
     Delete,
 }
 
-/// Where the pods run.
+/// Placement of the pods on nodes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scheduling {
-    /// Labels that a node must have.
+    /// Labels that a node must have to run a pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods tolerate.
+    /// Taints of nodes that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
-    /// Affinities of the pods. Default: apart from each other's zones where
-    /// possible.
+    /// Affinity of the pods. Default: each pod prefers a zone without another
+    /// pod of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How the pods spread. Default: over nodes where possible.
+    /// Topology spread constraints of the pods. Default: pods spread over nodes
+    /// where possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// The pods' priority class.
+    /// Name of the pods' PriorityClass. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<String>,
 }
 
-/// Additions to the pods.
+/// Additions to the pods of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Labels and annotations of the pods.
+    /// Labels and annotations to add to the pods.
     #[serde(default)]
     pub metadata: PodMetadata,
 }
 
-/// Labels and annotations of the pods.
+/// Labels and annotations to add to the pods.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodMetadata {
-    /// Labels, beside Muster's own.
+    /// Labels to add. Labels that belong to Muster or to Kubernetes are
+    /// refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations.
+    /// Annotations to add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl EtcdClusterSpec {
-    /// A spec that leaves everything but the size to its default.
+    /// A spec of that size with a default for every other field.
     pub fn of_size(size: i32) -> Self {
         Self {
             size,

@@ -1,10 +1,11 @@
-//! What Muster's parts agree on: the `EtcdCluster` API, the names of the
-//! objects that belong to a cluster, the annotations on its StatefulSet, its
-//! birth record, and the agent's status report.
+//! The interface between Muster's parts: the `EtcdCluster` API, the names of
+//! the objects that belong to a cluster, the annotations on its StatefulSet, its
+//! birth record, the agent's status report, and the table of reasons.
 //!
 //! There is no I/O here. Everything is a type, or a function of its arguments.
 
 pub mod birth;
+pub mod bounds;
 pub mod cluster;
 mod event_note;
 pub mod id;

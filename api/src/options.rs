@@ -1,4 +1,4 @@
-//! Which etcd flags a user may set, and which belong to the agent.
+//! etcd flags: those that a user may set, and those that belong to the agent.
 
 /// Flags that the agent decides, or that would take from it what it needs to
 /// know: identity, membership, addresses, certificates, and its view of etcd's
@@ -30,10 +30,10 @@ pub const OWNED: &[&str] = &[
     "help",
 ];
 
-/// Why an etcd option is refused.
+/// A reason to refuse an etcd option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
-    /// It is not written in the one form that is accepted.
+    /// The option is not written in the one form that is accepted.
     #[error("etcd option {0:?} must be written as --flag or --flag=value")]
     Malformed(String),
     /// The flag belongs to the agent.
@@ -45,6 +45,9 @@ pub enum OptionError {
 }
 
 /// Refuses options that etcd would not understand as they are meant.
+///
+/// # Errors
+/// An option is malformed, belongs to the agent, or is there twice.
 pub fn check(options: &[String]) -> Result<(), OptionError> {
     let mut seen = std::collections::BTreeSet::new();
     for option in options {

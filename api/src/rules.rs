@@ -3,7 +3,7 @@
 
 use kube::core::{Message, Rule};
 
-use crate::cluster::{DEFAULT_VOLUME_SIZE, MAX_SIZE};
+use crate::bounds::{DEFAULT_VOLUME_SIZE, MAX_SIZE};
 use crate::names::MAX_NAME_LENGTH;
 use crate::{options, version};
 

@@ -3,6 +3,8 @@
 //! etcd's leader (membership), and every agent (its own seat).
 #![allow(unreachable_pub, reason = "KubeSchema repeats the types in a private scope")]
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -10,43 +12,50 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::HexId;
 
-/// What is known of a cluster.
+/// The observed state of an etcd cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdClusterStatus {
-    /// The generation of the spec that the operator has acted on.
+    /// Generation of the spec that the operator has acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One word, or a few, on how the cluster is.
+    /// State of the cluster in one word: Ready, Creating, Growing, Joining,
+    /// Leaving, Shrinking, ShrinkWaiting, Updating, Degraded, QuorumLost,
+    /// Rescuing, Hibernating, Hibernated, Waking, Lost, Waiting, Blocked,
+    /// Refused or Invalid. The conditions have the details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// The state of the cluster in detail.
+    /// Conditions of the cluster: Ready, Progressing, Degraded, QuorumLost, and
+    /// where they apply Stalled, EvenSize and VersionAdvisory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Pods that exist.
+    /// Number of pods that exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// Pods that are ready. Never more than exist.
+    /// Number of pods that are ready, without pods that are being deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
-    /// Selects the cluster's pods.
+    /// Label selector of the cluster's pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// The etcd version that the pods are to run.
+    /// etcd version of the spec that was applied last. Pods that wait for their
+    /// replacement still run the version before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The ID of the etcd cluster, published by the leader's agent.
+    /// ID of the etcd cluster, in hexadecimal digits. The agent beside the
+    /// leader publishes it.
     #[serde(default, rename = "clusterID", skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<HexId>,
-    /// The pod of etcd's leader, published by its agent.
+    /// Name of the pod whose member leads the cluster. The agent beside the
+    /// leader publishes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
-    /// etcd's member list, published by the leader's agent.
+    /// Member list of etcd. The agent beside the leader publishes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub members: Vec<MemberStatus>,
-    /// What each seat's agent says of itself.
+    /// State of each seat (pod ordinal). Each seat's own agent publishes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub seats: Vec<SeatStatus>,
@@ -56,86 +65,136 @@ pub struct EtcdClusterStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberStatus {
-    /// The member's ID.
+    /// ID of the member, in hexadecimal digits.
     pub id: HexId,
-    /// The member's name; empty until it has started.
+    /// Name of the member, which is the name of its pod; empty until the member
+    /// has started.
     #[serde(default)]
     pub name: String,
-    /// The member's peer URL.
+    /// URL under which the other members reach the member.
     #[serde(rename = "peerURL")]
     pub peer_url: String,
-    /// Whether the member votes.
+    /// Role of the member: a Voter counts for the quorum, a Learner does not.
     pub role: Role,
-    /// Whether the member has ever started.
+    /// True if the member has started at least once.
     pub started: bool,
 }
 
-/// Whether a member votes.
+/// Role of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Role {
-    /// It counts for the quorum.
+    /// The member votes and counts for the quorum.
     Voter,
-    /// It receives the log and does not count.
+    /// The member receives the log and does not vote.
     Learner,
 }
 
-/// What a seat's agent says of itself.
+/// State of a seat (pod ordinal), as its agent publishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeatStatus {
-    /// The seat's pod.
+    /// Name of the seat's pod.
     pub name: String,
-    /// What the seat is doing.
+    /// Phase of the seat.
     pub phase: SeatPhase,
-    /// Why, in one word for machines; see the reasons in the documentation.
+    /// Reason for the phase, in one CamelCase word of a fixed list
+    /// (docs/operations.md). Empty or unknown with an agent of another release.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Why, in one sentence for people.
+    /// Reason for the phase, in one sentence.
     #[serde(default)]
     pub why: String,
-    /// The ID of the seat's member.
+    /// ID of the seat's member, in hexadecimal digits; absent while the seat has
+    /// none.
     #[serde(default, rename = "memberID", skip_serializing_if = "Option::is_none")]
     pub member_id: Option<HexId>,
-    /// Whether the seat sees a quorum.
+    /// The quorum as the seat's own member sees it: Ok if it answers
+    /// linearizable reads, Lost if it runs and does not, Unknown otherwise.
     #[serde(default)]
     pub quorum: Quorum,
-    /// How many voters are in the member list that this seat knows; 0 if it
-    /// knows none.
+    /// Number of voters in the member list that the seat read last; 0 if it has
+    /// read none.
     #[serde(default)]
     pub voters: i32,
 }
 
-/// What a seat is doing.
+/// Phase of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SeatPhase {
-    /// It cannot act yet.
+    /// The seat cannot act yet.
     Waiting,
-    /// It starts the cluster.
+    /// The seat starts the cluster as its first member.
     Founding,
-    /// It is being added to the cluster.
+    /// The seat is being added to the cluster.
     Joining,
-    /// Its member receives the log and does not vote yet.
+    /// The seat's member receives the log and does not vote yet.
     Learner,
-    /// Its member votes.
+    /// The seat's member votes.
     Voter,
-    /// Its member is being removed.
+    /// The seat's member is being removed from the cluster.
     Leaving,
-    /// Its member is gone from the cluster.
+    /// The seat's member is removed from the cluster.
     Left,
-    /// Its volume holds data that must not start here.
+    /// The seat's volume holds data that must not start here.
     Refused,
-    /// Every volume of the cluster is gone.
+    /// No volume of the wanted seats holds the cluster's data.
     Lost,
 }
 
-/// Whether a seat sees a quorum.
+impl SeatPhase {
+    /// The phase's name, as the status has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "Waiting",
+            Self::Founding => "Founding",
+            Self::Joining => "Joining",
+            Self::Learner => "Learner",
+            Self::Voter => "Voter",
+            Self::Leaving => "Leaving",
+            Self::Left => "Left",
+            Self::Refused => "Refused",
+            Self::Lost => "Lost",
+        }
+    }
+}
+
+impl fmt::Display for SeatPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The quorum as a seat sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Quorum {
-    /// The cluster answers linearizable reads.
+    /// The seat's member answers linearizable reads.
     Ok,
-    /// It does not.
+    /// The seat's member runs and answers no linearizable read.
     Lost,
-    /// Not known.
+    /// The seat cannot say.
     #[default]
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_shown_as_the_status_has_it() {
+        for phase in [
+            SeatPhase::Waiting,
+            SeatPhase::Founding,
+            SeatPhase::Joining,
+            SeatPhase::Learner,
+            SeatPhase::Voter,
+            SeatPhase::Leaving,
+            SeatPhase::Left,
+            SeatPhase::Refused,
+            SeatPhase::Lost,
+        ] {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.to_string());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What an agent answers to `GET /status`.
+//! The answer of an agent to `GET /status`.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct StatusReport {
     pub pod_uid: String,
     /// The UUID of the seat's volume.
     pub volume: String,
-    /// Whether the volume holds etcd's log, or has claimed to found the cluster.
+    /// True if the volume holds etcd's log, or has claimed to found the cluster.
     pub has_data: bool,
     /// The ID of the seat's member.
     #[serde(rename = "memberID")]
@@ -28,25 +28,25 @@ pub struct StatusReport {
     /// The ID of the cluster that the seat belongs to.
     #[serde(rename = "clusterID")]
     pub cluster_id: Option<HexId>,
-    /// What the seat is doing.
+    /// Phase of the seat.
     pub phase: SeatPhase,
-    /// Why, in one word for machines: a [`Reason`](crate::Reason) of seats.
+    /// Reason for the phase in one word: a [`Reason`](crate::Reason) of seats.
     #[serde(default)]
     pub reason: String,
-    /// Why, in one sentence for people.
+    /// Reason for the phase in one sentence.
     pub why: String,
-    /// Since when it has been doing that, as RFC 3339 writes times.
+    /// Time at which the phase began, in the format of RFC 3339.
     pub since: String,
-    /// Whether the seat sees a quorum.
+    /// The quorum as the seat sees it.
     pub quorum: Quorum,
-    /// How many voters are in the member list that this seat knows; 0 if it
-    /// knows none.
+    /// Number of voters in the member list that the seat read last; 0 if it has
+    /// read none.
     pub voters: u32,
-    /// The ID of the member that leads.
+    /// ID of the member that leads the cluster.
     pub leader: Option<HexId>,
-    /// How many seats the StatefulSet wants, as last read.
+    /// Number of seats that the StatefulSet wants, as read last.
     pub wanted_seats: Option<u32>,
-    /// Whether the pod is being deleted.
+    /// True if the pod is being deleted.
     pub terminating: bool,
     /// etcd's version.
     pub version: String,

@@ -1,4 +1,4 @@
-//! etcd versions, and which of them work.
+//! etcd versions, the supported range, and the steps of an upgrade.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +34,7 @@ pub struct Version {
     pub patch: u32,
 }
 
-/// Why a version, or a step from one to another, is refused.
+/// A reason to refuse a version, or a step from one version to another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// The text is not a version.
@@ -78,6 +78,9 @@ impl Version {
     }
 
     /// Refuses a version that the agent or the probes cannot work with.
+    ///
+    /// # Errors
+    /// The version is outside of [`MINIMUM`] to [`LIMIT`].
     pub fn supported(self) -> Result<Self, VersionError> {
         if self >= MINIMUM && self < LIMIT {
             Ok(self)
@@ -87,6 +90,9 @@ impl Version {
     }
 
     /// Refuses a step that etcd cannot take.
+    ///
+    /// # Errors
+    /// The step goes down a minor version, skips one, or needs a later patch version first.
     pub fn follows(self, from: Self) -> Result<(), VersionError> {
         let to = self;
         let (old, new) = ((from.major, from.minor), (to.major, to.minor));

@@ -13,66 +13,69 @@ pub const OPERATOR_IMAGE: &str = concat!("docker.io/muster/operator:", env!("CAR
 /// Runs etcd clusters on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "muster-operator", version)]
-pub struct Options {
-    /// What to do.
+pub struct Arguments {
+    /// Task of this process.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Task,
 }
 
-/// What to do.
+/// A task of the program.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum Task {
     /// Run the operator.
     Run(Settings),
     /// Write the manifests that belong to this release.
     Generate(Generate),
 }
 
-/// How the operator runs.
+/// Settings of the operator.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// The image of the agent in new pods.
+    /// Image of the agent in new pods.
     #[arg(long, env = "MUSTER_AGENT_IMAGE", default_value = AGENT_IMAGE)]
     pub agent_image: String,
-    /// The one namespace to look after, instead of all.
+    /// The only namespace to look after. Default: all.
     #[arg(long, env = "MUSTER_NAMESPACE")]
     pub namespace: Option<String>,
-    /// The namespace of the Lease that elects one operator.
+    /// Namespace of the Lease that elects one operator.
     #[arg(long, env = "POD_NAMESPACE", default_value = "muster-system")]
     pub lease_namespace: String,
-    /// The name under which this operator holds the Lease.
+    /// Name under which this operator holds the Lease.
     #[arg(long, env = "POD_NAME", default_value = "muster-operator")]
     pub identity: String,
-    /// Where health and metrics are served.
+    /// Address for /livez, /readyz and /metrics.
     #[arg(long, env = "MUSTER_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
-    /// What is logged: a level, or directives such as muster_operator=debug.
+    /// Log level, or directives such as muster_operator=debug.
     #[arg(long, env = "MUSTER_LOG", default_value = "info,kube_runtime=warn")]
     pub log: String,
-    /// How it is logged.
+    /// Format of log lines.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value_t)]
-    pub log_format: LogFormat,
+    pub log_format: LogStyle,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
+pub enum LogStyle {
+    /// Text for people.
     #[default]
     Text,
-    /// For machines.
+    /// One JSON object a line.
     Json,
 }
 
-/// Which manifests to write, and where.
+/// Manifests to write, and their folder.
 #[derive(Debug, Clone, Args)]
 pub struct Generate {
-    /// One of them, to standard output; otherwise all, into the folder.
+    /// One manifest, to standard output. Default: all files, into their folders.
     #[arg(value_enum)]
     pub manifest: Option<Manifest>,
-    /// The folder.
+    /// Folder of the manifests and the chart.
     #[arg(long, default_value = "deploy")]
     pub dir: PathBuf,
+    /// Folder of the documentation, where operations.md has the list of reasons.
+    #[arg(long, default_value = "docs")]
+    pub docs: PathBuf,
     /// Write nothing, and fail if a file differs from what would be written.
     #[arg(long)]
     pub check: bool,

@@ -1,44 +1,66 @@
-//! A cluster's conditions and its one-word summary.
+//! A cluster's conditions, and its summary in one word. No client.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use muster_api::cluster::EtcdCluster;
+use muster_api::reasons::{Place, Reason};
 
 /// All members wanted are there, vote, and are ready.
-pub const READY: &str = "Ready";
+pub(crate) const READY: &str = "Ready";
 /// The cluster is changing towards its spec.
-pub const PROGRESSING: &str = "Progressing";
+pub(crate) const PROGRESSING: &str = "Progressing";
 /// Something that should work does not.
-pub const DEGRADED: &str = "Degraded";
+pub(crate) const DEGRADED: &str = "Degraded";
 /// The cluster does not serve.
-pub const QUORUM_LOST: &str = "QuorumLost";
+pub(crate) const QUORUM_LOST: &str = "QuorumLost";
 /// Nothing happens until somebody changes something.
-pub const STALLED: &str = "Stalled";
+pub(crate) const STALLED: &str = "Stalled";
 /// A warning: the size is even.
-pub const EVEN_SIZE: &str = "EvenSize";
+pub(crate) const EVEN_SIZE: &str = "EvenSize";
 /// A warning: the etcd version has known defects.
-pub const VERSION_ADVISORY: &str = "VersionAdvisory";
+pub(crate) const VERSION_ADVISORY: &str = "VersionAdvisory";
+
+macro_rules! summaries {
+    ($($name:ident),+) => {
+        /// The state of a cluster in one word: `status.summary`. Lost: every volume is gone. Waiting, Blocked, Refused
+        /// and Invalid: the reconciliation did not reach its end.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Summary { $($name),+ }
+
+        impl Summary {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),+];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+        }
+    };
+}
+
+summaries! {
+    Ready, Creating, Growing, Joining, Leaving, Shrinking, ShrinkWaiting, Updating, Degraded, QuorumLost, Rescuing,
+    Hibernating, Hibernated, Waking, Lost, Waiting, Blocked, Refused, Invalid
+}
 
 /// A condition before it is put beside the one that was there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The condition's type.
-    pub kind: &'static str,
-    /// Whether it holds; unknown if nobody can say.
-    pub holds: Option<bool>,
-    /// A word for machines.
-    pub reason: &'static str,
+pub(crate) struct Finding {
+    pub(crate) kind: &'static str,
+    /// The condition's status; none means unknown.
+    pub(crate) holds: Option<bool>,
+    pub(crate) reason: Reason,
     /// A sentence for people.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Finding {
-    /// A finding.
-    pub fn new(
+    pub(crate) fn new(
         kind: &'static str,
         holds: impl Into<Option<bool>>,
-        reason: &'static str,
+        reason: Reason,
         message: impl Into<String>,
     ) -> Self {
+        debug_assert!(reason.places().contains(&Place::Condition), "{reason} in a condition");
         Self {
             kind,
             holds: holds.into(),
@@ -48,7 +70,7 @@ impl Finding {
     }
 
     /// The condition, keeping the time of its last transition.
-    pub fn condition(self, cluster: &EtcdCluster, now: &Time) -> Condition {
+    pub(crate) fn condition(self, cluster: &EtcdCluster, now: &Time) -> Condition {
         let status = match self.holds {
             Some(true) => "True",
             Some(false) => "False",
@@ -58,7 +80,7 @@ impl Finding {
         Condition {
             type_: self.kind.to_owned(),
             status: status.to_owned(),
-            reason: self.reason.to_owned(),
+            reason: self.reason.name().to_owned(),
             message: self.message,
             observed_generation: cluster.metadata.generation,
             last_transition_time: before.map_or_else(|| now.clone(), |before| before.last_transition_time.clone()),
@@ -67,7 +89,7 @@ impl Finding {
 }
 
 /// The condition of that type that is stored.
-pub fn previous<'a>(cluster: &'a EtcdCluster, kind: &str) -> Option<&'a Condition> {
+pub(crate) fn previous<'a>(cluster: &'a EtcdCluster, kind: &str) -> Option<&'a Condition> {
     cluster
         .status
         .as_ref()?

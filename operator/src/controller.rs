@@ -1,4 +1,4 @@
-//! Which changes lead to a reconciliation.
+//! The watches: changes that lead to a reconciliation.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +13,11 @@ use kube::runtime::{Controller, watcher};
 use kube::{Api, Resource, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 
-use crate::error::{Error, named};
-use crate::reconcile::{Context, reconcile};
+use crate::context::Context;
+use crate::error::{ReconcileError, named};
+use crate::reconcile::reconcile;
 
-/// How long all watches pause after one of them failed. They share one pause, and after an outage each has its own
+/// The pause of all watches after one of them failed. They share one pause, and after an outage each has its own
 /// failure: with the usual pauses, which grow to half a minute and more, the operator saw nothing for four minutes
 /// after ten seconds without API server.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Backoff for Pause {
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// Reconciles until `stop`, and then finishes what has begun.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     namespace: Option<&str>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
@@ -51,10 +52,10 @@ pub async fn run(
         .watches(api::<StatefulSet>(&context, namespace), ours(), |set| instance(&set))
         .watches(api::<Pod>(&context, namespace), pods, |pod| instance(&pod))
         .watches(api::<Service>(&context, namespace), ours(), move |service| {
-            disturbed(&for_services, &service)
+            dependent_changed(&for_services, &service)
         })
         .watches(api::<ConfigMap>(&context, namespace), ours(), move |record| {
-            disturbed(&for_records, &record)
+            dependent_changed(&for_records, &record)
         })
         .trigger_backoff(Pause)
         .graceful_shutdown_on(stop)
@@ -88,10 +89,10 @@ fn instance(object: &impl ResourceExt) -> Option<ObjectRef<EtcdCluster>> {
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
-/// An object that the StatefulSet's pods need has changed.
-fn disturbed(context: &Context, object: &impl ResourceExt) -> Option<ObjectRef<EtcdCluster>> {
+/// Notes that an object which the StatefulSet's pods need has changed; returns its cluster.
+fn dependent_changed(context: &Context, object: &impl ResourceExt) -> Option<ObjectRef<EtcdCluster>> {
     let cluster = instance(object)?;
-    context.disturbed(&format!(
+    context.dependents.note_change(&format!(
         "{}/{}",
         cluster.namespace.as_deref().unwrap_or_default(),
         cluster.name
@@ -99,7 +100,7 @@ fn disturbed(context: &Context, object: &impl ResourceExt) -> Option<ObjectRef<E
     Some(cluster)
 }
 
-async fn timed(cluster: Arc<EtcdCluster>, context: Arc<Context>) -> Result<Action, Error> {
+async fn timed(cluster: Arc<EtcdCluster>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let started = Instant::now();
     let result = reconcile(&cluster, &context).await;
     let name = named(&cluster);
@@ -121,6 +122,6 @@ async fn timed(cluster: Arc<EtcdCluster>, context: Arc<Context>) -> Result<Actio
     result
 }
 
-fn retry(cluster: Arc<EtcdCluster>, error: &Error, context: Arc<Context>) -> Action {
+fn retry(cluster: Arc<EtcdCluster>, error: &ReconcileError, context: Arc<Context>) -> Action {
     Action::requeue(context.failures.failed(&named(&cluster), error, rand::random()))
 }

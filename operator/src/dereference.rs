@@ -1,4 +1,4 @@
-//! Reads what a reconciliation depends on, from the API server alone.
+//! Reads what a reconciliation depends on, from the API server alone. Client required.
 
 use futures::TryFutureExt;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
@@ -7,58 +7,66 @@ use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::cluster::{EtcdCluster, Retention};
 use muster_api::names::Names;
+use muster_api::status::EtcdClusterStatus;
 
-use crate::error::Error;
+use crate::error::ReconcileError;
 
-/// What there is of a cluster.
+/// The objects of a cluster as they were read.
 #[derive(Debug, Clone)]
-pub struct Observed {
-    /// The EtcdCluster.
-    pub cluster: EtcdCluster,
+pub(crate) struct ObservedCluster {
+    pub(crate) cluster: EtcdCluster,
     /// The StatefulSet of its name, whoever it belongs to.
-    pub set: Option<StatefulSet>,
+    pub(crate) set: Option<StatefulSet>,
     /// The birth record of its name, whoever it belongs to.
-    pub record: Option<ConfigMap>,
+    pub(crate) record: Option<ConfigMap>,
     /// Its pods, by seat.
-    pub pods: Vec<PodView>,
+    pub(crate) pods: Vec<PodView>,
     /// Its volume claims; read only when they matter.
-    pub claims: Vec<ClaimView>,
-    /// What its pods were made from, if they have outlived their StatefulSet.
-    pub revision: Option<ControllerRevision>,
+    pub(crate) claims: Vec<ClaimView>,
+    /// The revision that its pods were made from, if they have outlived their StatefulSet.
+    pub(crate) revision: Option<ControllerRevision>,
 }
 
 /// A pod of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodView {
-    /// Its name.
-    pub name: String,
-    /// Its seat.
-    pub seat: u32,
-    /// Its UID.
-    pub uid: String,
-    /// Whether Kubernetes counts it as ready.
-    pub ready: bool,
-    /// Whether it is being deleted.
-    pub terminating: bool,
+pub(crate) struct PodView {
+    pub(crate) name: String,
+    pub(crate) seat: u32,
+    pub(crate) uid: String,
+    /// True if Kubernetes counts it as ready.
+    pub(crate) ready: bool,
+    /// True if it is being deleted.
+    pub(crate) terminating: bool,
     /// The revision of the template that it was made from.
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
 }
 
 /// A volume claim of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimView {
-    /// Its name.
-    pub name: String,
-    /// Its seat.
-    pub seat: u32,
-    /// Its UID.
-    pub uid: String,
-    /// Whether it is being deleted, or will be together with its owner.
-    pub going: bool,
+pub(crate) struct ClaimView {
+    pub(crate) name: String,
+    pub(crate) seat: u32,
+    pub(crate) uid: String,
+    /// True if it is being deleted, or will be together with its owner.
+    pub(crate) going: bool,
+}
+
+impl ObservedCluster {
+    /// The status as it is stored, with the agents' fields; empty if there is none yet.
+    pub(crate) fn published(&self) -> EtcdClusterStatus {
+        self.cluster.status.clone().unwrap_or_default()
+    }
 }
 
 /// Reads the cluster; nothing if it is gone or going.
-pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result<Option<Observed>, Error> {
+///
+/// # Errors
+/// A request failed.
+pub(crate) async fn dereference(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ObservedCluster>, ReconcileError> {
     let names = Names::new(name);
     let clusters: Api<EtcdCluster> = Api::namespaced(client.clone(), namespace);
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
@@ -69,11 +77,13 @@ pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result
     let selected = ListParams::default().labels(&names.selector_text());
     let record = names.birth_record();
     let (cluster, set, record, pods) = futures::try_join!(
-        clusters.get_opt(name).map_err(Error::reading("EtcdCluster")),
+        clusters.get_opt(name).map_err(ReconcileError::reading("EtcdCluster")),
         sets.get_opt(names.stateful_set())
-            .map_err(Error::reading("StatefulSet")),
-        records.get_opt(&record).map_err(Error::reading("birth record")),
-        pods.list(&selected).map_err(Error::reading("pods")),
+            .map_err(ReconcileError::reading("StatefulSet")),
+        records
+            .get_opt(&record)
+            .map_err(ReconcileError::reading("birth record")),
+        pods.list(&selected).map_err(ReconcileError::reading("pods")),
     )?;
     let Some(cluster) = cluster.filter(|cluster| cluster.meta().deletion_timestamp.is_none()) else {
         return Ok(None);
@@ -85,7 +95,7 @@ pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result
         let all = claims
             .list_metadata(&ListParams::default())
             .await
-            .map_err(Error::reading("volume claims"))?;
+            .map_err(ReconcileError::reading("volume claims"))?;
         all.items.iter().filter_map(|claim| claim_view(&names, claim)).collect()
     } else {
         Vec::new()
@@ -94,11 +104,11 @@ pub async fn dereference(client: &Client, namespace: &str, name: &str) -> Result
         (None, Some(revision)) => {
             let revisions: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
             let found = revisions.get_opt(&revision).await;
-            found.map_err(Error::reading("pods' revision"))?
+            found.map_err(ReconcileError::reading("pods' revision"))?
         }
         _ => None,
     };
-    Ok(Some(Observed {
+    Ok(Some(ObservedCluster {
         cluster,
         set,
         record,

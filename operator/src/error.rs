@@ -1,44 +1,34 @@
-//! What can go wrong while a cluster is reconciled.
+//! Errors of a reconciliation.
 
 use muster_api::cluster::EtcdCluster;
 
-use crate::foreign::Blocked;
+use crate::ownership::Blocked;
 
 /// A step that failed. All of them are tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Something could not be read.
+pub(crate) enum ReconcileError {
     #[error("cannot read the {what}: {}", said(source))]
     Read {
-        /// What.
         what: &'static str,
-        /// Why.
         source: Box<kube::Error>,
     },
-    /// Something could not be written.
     #[error("cannot {what}: {}", said(source))]
-    Write {
-        /// What.
-        what: String,
-        /// Why.
-        source: Box<kube::Error>,
-    },
-    /// An object is in the way.
+    Write { what: String, source: Box<kube::Error> },
     #[error(transparent)]
     Blocked(#[from] Blocked),
 }
 
-impl Error {
-    /// For failed reads.
-    pub fn reading(what: &'static str) -> impl Fn(kube::Error) -> Self {
+impl ReconcileError {
+    /// Wraps the error of a read.
+    pub(crate) fn reading(what: &'static str) -> impl Fn(kube::Error) -> Self {
         move |source| Self::Read {
             what,
             source: Box::new(source),
         }
     }
 
-    /// For failed writes; `what` completes "cannot …".
-    pub fn writing(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+    /// Wraps the error of a write; `what` completes "cannot …".
+    pub(crate) fn writing(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();
         |source| Self::Write {
             what,
@@ -46,8 +36,9 @@ impl Error {
         }
     }
 
-    /// A few words of low cardinality, for metrics.
-    pub fn category(&self) -> &'static str {
+    /// The category: `blocked`, `conflict`, `refused`, `read` or `write`. The label `result` of the metric
+    /// `reconciliations` has one of these, or `ok`.
+    pub(crate) fn category(&self) -> &'static str {
         match self {
             Self::Blocked(_) => "blocked",
             _ if self.is_conflict() => "conflict",
@@ -57,14 +48,14 @@ impl Error {
         }
     }
 
-    /// Whether somebody else has just changed the object: it is read again at
+    /// True if somebody else has just changed the object: it is read again at
     /// once.
-    pub fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         self.api_status().is_some_and(kube::core::Status::is_conflict)
     }
 
-    /// What the API server said, if it refused an object for what it contains.
-    pub fn refused(&self) -> Option<&str> {
+    /// The message of the API server, if it refused an object for what it contains.
+    pub(crate) fn refused(&self) -> Option<&str> {
         let status = self
             .api_status()
             .filter(|status| status.is_invalid() || status.code == 400 || status.is_forbidden());
@@ -82,8 +73,8 @@ impl Error {
     }
 }
 
-/// What an error says to a person: the API server's own words, if it answered.
-pub fn said(error: &kube::Error) -> String {
+/// The text of an error for a person: the API server's own words, if it answered.
+pub(crate) fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
@@ -91,7 +82,7 @@ pub fn said(error: &kube::Error) -> String {
 }
 
 /// `namespace/name`, for logs.
-pub fn named(cluster: &EtcdCluster) -> String {
+pub(crate) fn named(cluster: &EtcdCluster) -> String {
     use kube::ResourceExt;
     format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any())
 }

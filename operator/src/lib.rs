@@ -3,34 +3,26 @@
 //! else; membership is the agents' business.
 //!
 //! ```text
-//!   dereference ─▶ validate ─▶ plan the size ─▶ build ─▶ apply ─▶ status
-//!      reads         pure          pure         pure    writes   writes
+//!   dereference ─▶ validate ─▶ plan ─▶ build ─▶ apply ─▶ status
+//!      reads        pure      pure    pure    writes   writes
 //! ```
 
-pub mod apply;
-pub mod build;
+mod apply;
+mod build;
 pub mod cli;
-pub mod conditions;
-pub mod controller;
-pub mod dereference;
-pub mod error;
-pub mod events;
-pub mod foreign;
-pub mod founding;
+mod conditions;
+mod context;
+mod controller;
+mod dereference;
+mod error;
+mod events;
 pub mod generate;
-pub mod health;
-pub mod http;
-pub mod lease;
-pub mod leftovers;
-pub mod logs;
-pub mod metrics;
-pub mod notices;
-pub mod reconcile;
-pub mod retry;
-pub mod rollout;
+mod ownership;
+mod plan;
+mod reconcile;
 pub mod run;
-pub mod situation;
-pub mod sizing;
-pub mod status;
-pub mod template;
-pub mod validate;
+mod service;
+mod status;
+mod validate;
+
+pub use service::logs;

@@ -1,19 +1,19 @@
 //! The operator's program.
 
 use clap::Parser;
-use muster_operator::cli::{Command, Options};
+use muster_operator::cli::{Arguments, Task};
 use muster_operator::{generate, logs, run};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    match Options::parse().command {
-        Command::Run(settings) => {
+    match Arguments::parse().command {
+        Task::Run(settings) => {
             logs::install(settings.log_format, &settings.log);
             rustls::crypto::ring::default_provider()
                 .install_default()
                 .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
             run::run(settings).await
         }
-        Command::Generate(request) => generate::run(&request),
+        Task::Generate(request) => generate::run(&request),
     }
 }

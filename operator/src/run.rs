@@ -14,17 +14,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::Settings;
+use crate::context::Context;
 use crate::controller;
 use crate::error::said;
-use crate::events::Publisher;
-use crate::http::{self, Vitals};
-use crate::lease::Candidate;
-use crate::reconcile::Context;
+use crate::events::recorder::EventRecorder;
+use crate::service::http::{self, Vitals};
+use crate::service::lease::Candidate;
 
-/// How long reconciliations that have begun may take when the operator ends, and how long giving back the Lease.
+/// Time that reconciliations which have begun get at the end of the operator, and after them the return of the Lease.
 const FINISH: Duration = Duration::from_secs(3);
-/// How long one question about the API server's version may take.
-const ANSWER: Duration = Duration::from_secs(5);
+/// Timeout of one question for the API server's version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -89,7 +89,7 @@ async fn give_back(candidate: &Candidate) {
     }
 }
 
-/// Why the operator leads no longer.
+/// The reason why the operator leads no longer.
 enum End {
     /// The Lease is somebody else's, or could not be renewed.
     Lost,
@@ -107,12 +107,12 @@ async fn lead(
     stop: watch::Receiver<bool>,
 ) -> End {
     let context = Arc::new(Context {
-        events: Publisher::new(client.clone(), &settings.identity),
+        events: EventRecorder::new(client.clone(), &settings.identity),
         client,
         agent_image: settings.agent_image.clone(),
         vitals: vitals.clone(),
         failures: Default::default(),
-        surrounded: Default::default(),
+        dependents: Default::default(),
     });
     let work = controller::run(context, settings.namespace.as_deref(), stopped(stop.clone()));
     tokio::pin!(work);
@@ -126,11 +126,11 @@ async fn lead(
     }
 }
 
-/// Returns when the API server answers: ending instead would make Kubernetes
+/// Waits until the API server answers: ending instead would make Kubernetes
 /// wait longer and longer before it starts the operator again.
 async fn kubernetes_version(client: &Client) -> String {
     loop {
-        match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
+        match tokio::time::timeout(VERSION_TIMEOUT, client.apiserver_version()).await {
             Ok(Ok(version)) => return version.git_version,
             Ok(Err(error)) => tracing::warn!(error = said(&error), "the API server does not answer yet"),
             Err(_) => tracing::warn!("the API server does not answer in time yet"),

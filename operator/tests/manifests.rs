@@ -1,11 +1,11 @@
-//! The manifests in `deploy/` are those of this release.
+//! The manifests in `deploy/` and the list of reasons in `docs/` are those of this release.
 
 use std::path::Path;
 
 #[test]
 fn the_manifests_are_up_to_date() {
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    muster_operator::generate::check(&deploy).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    muster_operator::generate::check(&root.join("deploy"), &root.join("docs")).unwrap();
 }
 
 #[test]

@@ -60,8 +60,8 @@ reasons! {
     AsExpected: Condition, "Nothing is out of order.";
     AwaitingMembers: Seat, "The leader's agent waits for other members to join or leave by themselves.";
     AwaitingTurn: Seat, "A higher seat leaves first.";
-    BirthRecordDamaged: Seat Condition, "The birth record holds a value that cannot be read.";
-    BirthRecordMissing: Seat Condition, "The birth record is missing.";
+    BirthRecordDamaged: Seat Condition OperatorEvent, "The birth record holds a value that cannot be read.";
+    BirthRecordMissing: Seat Condition OperatorEvent, "The birth record is missing.";
     BirthRecordRestored: AgentEvent, "The birth record was missing and was written again.";
     CatchingUp: Seat, "The learner receives the log and is not close enough to the leader yet.";
     ClusterLost: Seat AgentEvent Condition OperatorEvent, "No volume of the wanted seats holds the cluster's data.";
@@ -127,7 +127,7 @@ reasons! {
     VolumeLocked: Seat, "Another pod of the seat holds the volume.";
     VolumeLost: Seat, "The log that was on the volume is gone: the seat joins as new.";
     VolumeUnreadable: Seat, "The volume cannot be read.";
-    WaitingForDeletion: Condition OperatorEvent, "An object of an earlier cluster is still being deleted.";
+    WaitingForDeletion: Condition, "An object of an earlier cluster is still being deleted.";
     WaitingForEtcdContainer: Seat, "The etcd container has not started yet.";
     WaitingForFounder: Seat, "Another seat founds the cluster first.";
     Waking: Condition OperatorEvent, "The cluster wakes: its pods are created again.";

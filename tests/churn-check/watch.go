@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// complete says whether a stream has every revision from its first to its last:
+// complete checks that a stream has every revision from its first to its last:
 // the clients are the only writers, and each of their writes is one revision.
 func complete(changes []Change) error {
 	for i := 1; i < len(changes); i++ {
@@ -13,7 +13,7 @@ func complete(changes []Change) error {
 	return nil
 }
 
-// same says whether a stream is what etcd itself has.
+// same checks that a stream is what etcd itself has.
 func same(seen, truth []Change) error {
 	for i, change := range seen {
 		if i >= len(truth) {
@@ -30,7 +30,7 @@ func same(seen, truth []Change) error {
 	return nil
 }
 
-// written says whether every acknowledged write is in etcd's history exactly
+// written checks that every acknowledged write is in etcd's history exactly
 // once, and none that was refused.
 func written(operations []Operation, truth []Change) error {
 	times := make(map[[2]string]int, len(truth))

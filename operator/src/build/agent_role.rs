@@ -1,5 +1,5 @@
-//! What the agents of one cluster may do: read what decides about their own
-//! seat, and write what they know of it.
+//! The rights of a cluster's agents: to read what decides about their own
+//! seat, and to write what they know of it.
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use muster_api::names::GROUP;
@@ -7,7 +7,6 @@ use muster_api::names::GROUP;
 use super::metadata;
 use crate::validate::ValidatedCluster;
 
-/// Builds the Role.
 pub(super) fn role(cluster: &ValidatedCluster) -> Role {
     Role {
         metadata: metadata(cluster, &cluster.names.agent_account()),
@@ -15,7 +14,6 @@ pub(super) fn role(cluster: &ValidatedCluster) -> Role {
     }
 }
 
-/// Builds the RoleBinding.
 pub(super) fn binding(cluster: &ValidatedCluster) -> RoleBinding {
     let account = cluster.names.agent_account();
     RoleBinding {

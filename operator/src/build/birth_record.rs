@@ -8,7 +8,7 @@ use crate::validate::ValidatedCluster;
 
 /// Builds the ConfigMap. It ends with the EtcdCluster only if the data does:
 /// retained volumes keep their record.
-pub fn build(cluster: &ValidatedCluster, record: &BirthRecord) -> ConfigMap {
+pub(crate) fn build(cluster: &ValidatedCluster, record: &BirthRecord) -> ConfigMap {
     ConfigMap {
         data: Some(record.to_data()),
         ..empty(cluster)
@@ -17,7 +17,7 @@ pub fn build(cluster: &ValidatedCluster, record: &BirthRecord) -> ConfigMap {
 
 /// The record of a plain manifest: without data, so that applying the manifest
 /// again never takes a cluster's birth back.
-pub fn empty(cluster: &ValidatedCluster) -> ConfigMap {
+pub(crate) fn empty(cluster: &ValidatedCluster) -> ConfigMap {
     let mut metadata = metadata(cluster, &cluster.names.birth_record());
     if !cluster.ends_with_owner() {
         metadata.owner_references = None;

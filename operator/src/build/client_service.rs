@@ -6,7 +6,6 @@ use muster_api::names::CLIENT_PORT;
 use super::metadata;
 use crate::validate::ValidatedCluster;
 
-/// Builds the Service.
 pub(super) fn build(cluster: &ValidatedCluster) -> Service {
     Service {
         metadata: metadata(cluster, cluster.names.client_service()),

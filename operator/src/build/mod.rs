@@ -1,44 +1,39 @@
 //! The objects that make up a cluster: one file each, all of them functions of
-//! a validated cluster.
+//! a validated cluster; and [`prepared`], the writes that a plan asks for. No client.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use crate::sizing::Plan;
+use crate::plan::pod_template::Template;
+use crate::plan::size::SizePlan;
 use crate::validate::ValidatedCluster;
 
 mod agent_role;
-pub mod birth_record;
+pub(crate) mod birth_record;
 mod client_service;
 mod disruption_budget;
 mod peer_service;
-pub mod pod;
+mod pod;
+pub(crate) mod prepared;
 mod service_account;
-pub mod stateful_set;
+mod stateful_set;
 
-/// Everything that a StatefulSet's pods need to be there first.
+/// The EtcdCluster's objects beside its StatefulSet and its birth record: the pods need them to be there first.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The agents' identity.
-    pub account: ServiceAccount,
-    /// What agents may do.
-    pub role: Role,
-    /// Gives the role to the agents.
-    pub binding: RoleBinding,
-    /// Gives every pod its name.
-    pub peers: Service,
-    /// What clients connect to.
-    pub clients: Service,
-    /// Keeps drains from taking two members at a time.
-    pub budget: PodDisruptionBudget,
+pub(crate) struct Dependents {
+    pub(crate) account: ServiceAccount,
+    pub(crate) role: Role,
+    pub(crate) binding: RoleBinding,
+    pub(crate) peers: Service,
+    pub(crate) clients: Service,
+    pub(crate) budget: PodDisruptionBudget,
 }
 
-/// Builds everything but the birth record and the StatefulSet.
-pub fn surroundings(cluster: &ValidatedCluster) -> Surroundings {
-    Surroundings {
+pub(crate) fn dependents(cluster: &ValidatedCluster) -> Dependents {
+    Dependents {
         account: service_account::build(cluster),
         role: agent_role::role(cluster),
         binding: agent_role::binding(cluster),
@@ -48,19 +43,8 @@ pub fn surroundings(cluster: &ValidatedCluster) -> Surroundings {
     }
 }
 
-/// A pod template, and what it was built from.
-#[derive(Debug, Clone)]
-pub struct Template {
-    /// The template.
-    pub pod: PodTemplateSpec,
-    /// The fingerprint of the pod plan.
-    pub fingerprint: String,
-    /// The etcd version.
-    pub version: String,
-}
-
 /// Builds the pod template of this release.
-pub fn template(cluster: &ValidatedCluster, agent_image: &str) -> Template {
+pub(crate) fn template(cluster: &ValidatedCluster, agent_image: &str) -> Template {
     Template {
         pod: pod::template(cluster, agent_image),
         fingerprint: cluster.pods.fingerprint(),
@@ -69,7 +53,7 @@ pub fn template(cluster: &ValidatedCluster, agent_image: &str) -> Template {
 }
 
 /// Builds the StatefulSet that a plan asks for.
-pub fn stateful_set(cluster: &ValidatedCluster, plan: &Plan, template: Template) -> StatefulSet {
+pub(crate) fn stateful_set(cluster: &ValidatedCluster, plan: &SizePlan, template: Template) -> StatefulSet {
     stateful_set::build(cluster, plan, template)
 }
 

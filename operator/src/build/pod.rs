@@ -19,11 +19,11 @@ use crate::validate::ValidatedCluster;
 
 /// The numeric user and group of every process.
 const USER: i64 = 65532;
-/// Where the agent's binary and socket are.
+/// Folder of the agent's binary and socket.
 const RUN_DIR: &str = "/run/muster";
 /// The volume of a seat.
 const DATA_DIR: &str = "/var/lib/etcd";
-/// Where clients of the API server look for their credentials.
+/// Folder in which clients of the API server look for their credentials.
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The launcher, as the etcd container sees it.
 const LAUNCHER: &str = "/run/muster/muster-agent";
@@ -33,7 +33,7 @@ const GRACE_SECONDS: i64 = 120;
 const START_ATTEMPTS: i32 = 30 * 24 * 3600;
 
 /// Builds the pod template.
-pub fn template(cluster: &ValidatedCluster, agent_image: &str) -> PodTemplateSpec {
+pub(crate) fn template(cluster: &ValidatedCluster, agent_image: &str) -> PodTemplateSpec {
     let annotations = &cluster.pods.metadata.annotations;
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -177,7 +177,7 @@ fn volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
     volumes
 }
 
-/// What Kubernetes would mount by itself into every container.
+/// The credentials that Kubernetes would mount by itself into every container.
 fn credentials() -> ProjectedVolumeSource {
     let token = VolumeProjection {
         service_account_token: Some(ServiceAccountTokenProjection {

@@ -1,4 +1,4 @@
-//! The StatefulSet.
+//! The StatefulSet: its annotations, its claim templates, and the comparison with the one that runs.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use muster_api::cluster::Retention;
 use muster_api::names::CLAIM_TEMPLATE;
-use muster_api::workload::{APPLIED_REPLICAS, SHRINK};
+use muster_api::workload::{ANNOTATIONS, APPLIED_REPLICAS, APPLIED_SIZE, POD_PLAN, SHRINK, VERSION};
 
-use super::{Template, metadata, selector};
-use crate::sizing::Plan;
+use super::{metadata, selector};
+use crate::plan::pod_template::Template;
+use crate::plan::size::SizePlan;
 use crate::validate::{ClaimPlan, ValidatedCluster};
 
-/// Annotation: the EtcdCluster's size when the replicas were written.
-pub const APPLIED_SIZE: &str = "etcd.etcd.io/applied-size";
-/// Annotation: the fingerprint of what the pod template was built from.
-pub const POD_PLAN: &str = "etcd.etcd.io/pod-plan";
-/// Annotation: the etcd version that the pod template runs.
-pub const VERSION: &str = "etcd.etcd.io/version";
-
-/// Every annotation that the operator writes.
-const ANNOTATIONS: &[&str] = &[APPLIED_REPLICAS, APPLIED_SIZE, SHRINK, POD_PLAN, VERSION];
-
-/// Whether a StatefulSet already says what another one would. Its template is
+/// True if a StatefulSet already says what another one would. Its template is
 /// compared by what it was built from.
-pub fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
+pub(crate) fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
     let spec = |set: &StatefulSet| {
         let spec = set.spec.as_ref();
         spec.map(|spec| (spec.replicas, spec.persistent_volume_claim_retention_policy.clone()))
@@ -38,8 +29,7 @@ pub fn same(live: &StatefulSet, wanted: &StatefulSet) -> bool {
     spec(live) == spec(wanted) && ANNOTATIONS.iter().all(annotation)
 }
 
-/// Builds the StatefulSet.
-pub(super) fn build(cluster: &ValidatedCluster, plan: &Plan, template: Template) -> StatefulSet {
+pub(super) fn build(cluster: &ValidatedCluster, plan: &SizePlan, template: Template) -> StatefulSet {
     let mut metadata = metadata(cluster, cluster.names.stateful_set());
     if cluster.owner.is_some() {
         metadata.annotations = Some(annotations(plan, &template));
@@ -66,7 +56,7 @@ pub(super) fn build(cluster: &ValidatedCluster, plan: &Plan, template: Template)
     }
 }
 
-fn annotations(plan: &Plan, template: &Template) -> BTreeMap<String, String> {
+fn annotations(plan: &SizePlan, template: &Template) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::from([
         (APPLIED_REPLICAS.to_owned(), plan.replicas.to_string()),
         (APPLIED_SIZE.to_owned(), plan.size.to_string()),
@@ -119,11 +109,11 @@ mod tests {
 
     use super::*;
     use crate::build;
-    use crate::sizing::Step;
+    use crate::plan::size::SizeStep;
 
-    fn plan(replicas: u32, shrink: Option<Shrink>) -> Plan {
-        Plan {
-            step: Step::Keep,
+    fn plan(replicas: u32, shrink: Option<Shrink>) -> SizePlan {
+        SizePlan {
+            step: SizeStep::Keep,
             adopt: None,
             size: replicas,
             replicas,
@@ -132,7 +122,7 @@ mod tests {
         }
     }
 
-    fn set(plan: &Plan, change: impl FnOnce(&mut EtcdClusterSpec)) -> StatefulSet {
+    fn set(plan: &SizePlan, change: impl FnOnce(&mut EtcdClusterSpec)) -> StatefulSet {
         let mut spec = EtcdClusterSpec::of_size(3);
         change(&mut spec);
         let valid = crate::validate::spec("db", &spec).unwrap();

@@ -4,7 +4,6 @@
 use super::install::Installation;
 use super::manifest;
 
-/// The template.
 pub(super) fn text() -> anyhow::Result<String> {
     let installation = Installation {
         namespace: "{{ .Release.Namespace }}",

@@ -5,12 +5,11 @@ use muster_api::EtcdCluster;
 
 use super::{manifest, yaml};
 
-/// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     Ok(manifest("Generated. The definition of EtcdCluster.", vec![object()?]))
 }
 
-/// The definition alone.
+/// The definition without a header.
 pub(super) fn object() -> anyhow::Result<String> {
     yaml(&EtcdCluster::crd())
 }

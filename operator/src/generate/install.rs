@@ -1,4 +1,4 @@
-//! The operator, and all it needs.
+//! The manifest that installs the operator, and all it needs.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,20 @@ use muster_api::names::GROUP;
 
 use super::{crd, manifest, yaml};
 use crate::cli::{AGENT_IMAGE, OPERATOR_IMAGE};
-use crate::lease;
+use crate::service::lease;
 
 const NAME: &str = "muster-operator";
 const NAMESPACE: &str = "muster-system";
 const PORT: i32 = 8080;
 const USER: i64 = 65532;
 
-/// Where, and with which images, the operator is installed.
+/// The namespace and the images of an installation.
 pub(super) struct Installation<'a> {
     pub(super) namespace: &'a str,
     pub(super) operator_image: &'a str,
     pub(super) agent_image: &'a str,
 }
 
-/// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     let installation = Installation {
         namespace: NAMESPACE,
@@ -182,7 +181,7 @@ impl Installation<'_> {
     }
 }
 
-/// What the operator may do in every namespace. It holds what it gives to
+/// The operator's rights in every namespace. It holds what it gives to
 /// agents, since nobody can give more than they have.
 fn cluster_rules() -> Vec<PolicyRule> {
     const READ: &[&str] = &["get", "list", "watch"];

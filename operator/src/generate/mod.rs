@@ -1,5 +1,5 @@
-//! The manifests that belong to a release, generated from the same code that
-//! the operator runs.
+//! The files that belong to a release, generated from the same code that the operator runs: the manifests, and the
+//! list of reasons in the documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,18 @@ mod chart;
 mod crd;
 mod install;
 mod no_operator;
+mod reasons;
 
 /// A generated file.
 struct File {
-    path: &'static str,
+    path: PathBuf,
     text: String,
 }
 
-/// Writes, prints or checks manifests.
+/// Writes, prints or checks the generated files.
+///
+/// # Errors
+/// A file cannot be read or written, or, with `check`, differs from what would be written.
 pub fn run(request: &Generate) -> anyhow::Result<()> {
     if let Some(manifest) = request.manifest {
         let text = match manifest {
@@ -32,63 +36,64 @@ pub fn run(request: &Generate) -> anyhow::Result<()> {
         return Ok(());
     }
     if request.check {
-        check(&request.dir)
+        check(&request.dir, &request.docs)
     } else {
-        write(&request.dir)
+        write(&request.dir, &request.docs)
     }
 }
 
-/// Fails if a file differs from what would be written.
-pub fn check(dir: &Path) -> anyhow::Result<()> {
+/// Compares the manifests in the folder `dir` and the list of reasons in the folder `docs` with this release.
+///
+/// # Errors
+/// A file differs from what would be written, or cannot be read.
+pub fn check(dir: &Path, docs: &Path) -> anyhow::Result<()> {
     let mut stale: Vec<PathBuf> = Vec::new();
-    for file in files()? {
-        let path = dir.join(file.path);
-        if fs::read_to_string(&path).ok().as_deref() != Some(&file.text) {
-            stale.push(path);
+    for file in files(dir, docs)? {
+        if fs::read_to_string(&file.path).ok().as_deref() != Some(&file.text) {
+            stale.push(file.path);
         }
     }
     if !stale.is_empty() {
         bail!(
-            "not up to date: {stale:?}; run `muster-operator generate --dir {}`",
-            dir.display()
+            "not up to date: {stale:?}; run `muster-operator generate --dir {} --docs {}`",
+            dir.display(),
+            docs.display()
         );
     }
     Ok(())
 }
 
-fn write(dir: &Path) -> anyhow::Result<()> {
-    for file in files()? {
-        let path = dir.join(file.path);
+fn write(dir: &Path, docs: &Path) -> anyhow::Result<()> {
+    for File { path, text } in files(dir, docs)? {
         let parent = path.parent().unwrap_or(dir);
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-        fs::write(&path, file.text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
-fn files() -> anyhow::Result<Vec<File>> {
+fn files(dir: &Path, docs: &Path) -> anyhow::Result<Vec<File>> {
+    let manifest = |path: &str, text| File {
+        path: dir.join(path),
+        text,
+    };
     Ok(vec![
-        File {
-            path: "crd.yaml",
-            text: crd::text()?,
-        },
-        File {
-            path: "install.yaml",
-            text: install::text()?,
-        },
-        File {
-            path: "no-operator.yaml",
-            text: no_operator::text()?,
-        },
-        File {
-            path: "chart/crds/etcdclusters.yaml",
-            text: crd::text()?,
-        },
-        File {
-            path: "chart/templates/operator.yaml",
-            text: chart::text()?,
-        },
+        manifest("crd.yaml", crd::text()?),
+        manifest("install.yaml", install::text()?),
+        manifest("no-operator.yaml", no_operator::text()?),
+        manifest("chart/crds/etcdclusters.yaml", crd::text()?),
+        manifest("chart/templates/operator.yaml", chart::text()?),
+        operations(docs)?,
     ])
+}
+
+/// The page of the documentation that has the list of reasons.
+fn operations(docs: &Path) -> anyhow::Result<File> {
+    let path = docs.join("operations.md");
+    let page = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}: name its folder with --docs", path.display()))?;
+    let text = reasons::page(&page).with_context(|| format!("in {}", path.display()))?;
+    Ok(File { path, text })
 }
 
 /// One object as YAML, without what a manifest does not say.

@@ -7,7 +7,8 @@ use muster_api::cluster::EtcdClusterSpec;
 use super::{manifest, yaml};
 use crate::build::{self, birth_record};
 use crate::cli::AGENT_IMAGE;
-use crate::sizing::{self, Situation};
+use crate::plan::size;
+use crate::plan::size_input::SizeInput;
 use crate::validate;
 
 const COMMENT: &str = "\
@@ -17,14 +18,13 @@ Generated. One etcd cluster that needs neither operator nor custom resource:
 Agents cannot publish a status without an EtcdCluster; ask one directly:
   kubectl get --raw /api/v1/namespaces/NAMESPACE/pods/etcd-0:2382/proxy/status";
 
-/// The manifest.
 pub(super) fn text() -> anyhow::Result<String> {
     let cluster = validate::spec("etcd", &EtcdClusterSpec::of_size(1))?;
-    let plan = sizing::plan(&Situation {
+    let plan = size::plan(&SizeInput {
         size: cluster.size,
-        ..Situation::default()
+        ..SizeInput::default()
     });
-    let objects = build::surroundings(&cluster);
+    let objects = build::dependents(&cluster);
     let mut set: StatefulSet = build::stateful_set(&cluster, &plan, build::template(&cluster, AGENT_IMAGE));
     // Left to Kubernetes' default, so that applying the manifest again never
     // undoes a scaling.

@@ -32,7 +32,6 @@ pub(crate) enum By {
 /// A handle on one cluster of a scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Cluster<'a> {
-    /// The scenario.
     pub(crate) cx: &'a Ctx,
     name: &'a str,
 }

@@ -15,9 +15,7 @@ use crate::wait::until_every;
 pub(crate) struct Process {
     /// Its process ID on this machine.
     pub(crate) pid: i32,
-    /// Its command line.
     pub(crate) command: Vec<String>,
-    /// Its environment.
     pub(crate) environment: Vec<String>,
 }
 

@@ -23,9 +23,7 @@ pub(crate) use report::Subject;
 pub(crate) struct Plan {
     /// The number of times that each step is measured.
     pub(crate) repeat: usize,
-    /// The etcd versions.
     pub(crate) etcd: Vec<String>,
-    /// The DNS configurations.
     pub(crate) dns: Vec<String>,
     /// The only subject to measure.
     pub(crate) only: Option<Subject>,

@@ -12,7 +12,7 @@ use super::rest::Rest;
 pub(crate) enum Subject {
     /// The plain StatefulSet.
     Floor,
-    /// Muster.
+    /// The same with Muster.
     Muster,
 }
 

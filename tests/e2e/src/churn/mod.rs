@@ -40,7 +40,6 @@ pub(crate) struct Plan {
     pub(crate) minutes: f64,
     /// The seed of the schedule: the same seed makes the same one.
     pub(crate) seed: u64,
-    /// The etcd version.
     pub(crate) etcd: String,
     /// True to keep the namespace.
     pub(crate) keep: bool,

@@ -16,7 +16,6 @@ const NODES: u32 = 3;
 /// An action on the cluster. Seats are counted modulo its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Another size.
     Scale(u32, By),
     /// A pod is deleted.
     DeletePod(u32),

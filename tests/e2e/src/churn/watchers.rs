@@ -22,7 +22,6 @@ const STREAMS: usize = 2;
 /// member that is cut off.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// A change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Change {
     revision: i64,
@@ -41,7 +40,6 @@ pub(super) struct Watchers {
 type Seen = Rc<RefCell<Vec<Change>>>;
 
 impl Watchers {
-    /// Opens the streams.
     pub(super) async fn start(cluster: &Cluster<'_>) -> Result<Self> {
         let address = cluster.service_address().await?;
         // kube-proxy hears of ready pods a moment after the StatefulSet's status has them.

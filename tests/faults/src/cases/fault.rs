@@ -82,7 +82,6 @@ pub(crate) enum Aftermath {
 }
 
 impl Fault {
-    /// Its name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KillAgent => "kill-agent",

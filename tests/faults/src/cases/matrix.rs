@@ -7,14 +7,11 @@ use super::story::Story;
 /// A cell that is played.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
-    /// The step.
     pub(crate) step: &'static Step,
-    /// The fault.
     pub(crate) fault: Fault,
 }
 
 impl Case {
-    /// Its name.
     pub(crate) fn name(self) -> String {
         format!("{}.{}", self.step.name, self.fault.name())
     }

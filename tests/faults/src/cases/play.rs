@@ -26,7 +26,6 @@ const ACQUAINTED: Duration = Duration::from_millis(5_500);
 
 /// The outcome of a case.
 pub(crate) struct Outcome {
-    /// The case.
     pub(crate) case: Case,
     /// The problems; none if it passed.
     pub(crate) problems: Vec<String>,

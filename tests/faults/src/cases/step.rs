@@ -7,7 +7,6 @@ use crate::stage::gate::Moment::{Asked, Done};
 /// A step of a story: the moment in which a fault strikes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
-    /// Its name.
     pub(crate) name: &'static str,
     /// The story that it is part of.
     pub(crate) story: Story,
@@ -26,7 +25,6 @@ const fn step(name: &'static str, story: Story, seam: Seam, about: &'static str)
     }
 }
 
-/// All steps.
 #[rustfmt::skip]
 pub(crate) const STEPS: &[Step] = &[
     step("found-claim", Story::Found, Seam::Request("PUT configmaps claimed", Asked), "the claim is on its way to the birth record"),

@@ -40,7 +40,6 @@ impl Drop for Sampler {
 }
 
 impl Sampler {
-    /// Starts to look.
     pub(crate) fn start(cluster: &Rc<Cluster>) -> Self {
         let seen = Rc::<RefCell<Seen>>::default();
         let (cluster, noted) = (cluster.clone(), seen.clone());

@@ -34,13 +34,10 @@ pub(crate) struct Cluster {
     pub(crate) gate: Arc<Gate>,
     /// The API server's objects.
     pub(crate) objects: Rc<Objects>,
-    /// The pods' names.
     pub(crate) names: Rc<Names>,
     /// The lines that containers write.
     pub(crate) lines: broadcast::Sender<Line>,
-    /// The case's folder.
     pub(crate) folder: PathBuf,
-    /// The volumes.
     pub(crate) volumes: RefCell<Volumes>,
     /// The passage that a story holds until its end.
     pub(crate) kept: RefCell<Option<Caught>>,
@@ -96,7 +93,6 @@ impl Cluster {
             .with_context(|| format!("there is no pod of seat {seat}"))
     }
 
-    /// All pods.
     pub(crate) fn pods(&self) -> Vec<Rc<Pod>> {
         self.pods.borrow().values().cloned().collect()
     }

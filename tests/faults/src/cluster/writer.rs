@@ -46,7 +46,6 @@ pub(crate) struct Report {
 }
 
 impl Writer {
-    /// Starts to write.
     pub(crate) fn start(cluster: &Rc<Cluster>) -> Self {
         let memory = Rc::<Memory>::default();
         let task = tokio::task::spawn_local(write_on(cluster.clone(), memory.clone()));

@@ -32,9 +32,7 @@ pub(crate) struct Image {
     pub(crate) name: String,
     /// The pod's network namespace.
     pub(crate) netns: PathBuf,
-    /// The pod's folder.
     pub(crate) folder: PathBuf,
-    /// The seat's volume.
     pub(crate) volume: PathBuf,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
@@ -47,7 +45,6 @@ pub(crate) struct Image {
 /// A line that a container wrote.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
-    /// The container.
     pub(crate) container: String,
     /// The text of the line.
     pub(crate) text: String,
@@ -65,7 +62,6 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Starts it.
     pub(crate) fn start(image: Image, lines: broadcast::Sender<Line>) -> Rc<Self> {
         let container = Rc::new(Self {
             outer: Cell::new(None),

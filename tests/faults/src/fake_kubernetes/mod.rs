@@ -6,9 +6,6 @@ pub(crate) mod names;
 pub(crate) mod objects;
 pub(crate) mod pod;
 
-/// The cluster's name.
 pub(crate) const CLUSTER: &str = "c";
-/// The namespace.
 pub(crate) const NAMESPACE: &str = "faults";
-/// The DNS domain.
 pub(crate) const DOMAIN: &str = "cluster.local";

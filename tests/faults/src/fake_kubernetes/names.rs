@@ -41,7 +41,6 @@ impl Names {
         self.now.borrow_mut().insert(name.to_owned(), address);
     }
 
-    /// Withdraws a name.
     pub(crate) fn withdraw(&self, name: &str) {
         self.now.borrow_mut().remove(name);
     }

@@ -19,9 +19,7 @@ const CLUSTER_UID: &str = "cluster-uid";
 /// A pod, as the API server knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct PodEntry {
-    /// Its UID.
     pub(crate) uid: String,
-    /// Its address.
     pub(crate) address: Ipv4Addr,
     /// True if it is being deleted.
     pub(crate) terminating: bool,
@@ -76,12 +74,10 @@ impl Objects {
         self.set_changed.send_replace(());
     }
 
-    /// Replicas.
     pub(crate) fn replicas(&self) -> u32 {
         self.scale.borrow().0
     }
 
-    /// The StatefulSet.
     pub(crate) fn stateful_set(&self) -> Value {
         let (replicas, shrink) = &*self.scale.borrow();
         json!({
@@ -108,7 +104,6 @@ impl Objects {
         self.version.get().to_string()
     }
 
-    /// A pod.
     pub(crate) fn pod(&self, name: &str) -> Option<Value> {
         let seat = self.names.seat_of_pod(name)?;
         let pods = self.pods.borrow();
@@ -208,7 +203,6 @@ impl Objects {
         Ok(self.store_birth(data))
     }
 
-    /// The EtcdCluster.
     pub(crate) fn etcd_cluster(&self) -> Value {
         json!({
             "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster",

@@ -37,15 +37,11 @@ pub(crate) struct Programs {
 /// The spec of a pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
-    /// The seat.
     pub(crate) seat: u32,
     /// The number of pods that the seat had before.
     pub(crate) nth: u8,
-    /// The volume.
     pub(crate) volume: PathBuf,
-    /// The real etcd.
     pub(crate) etcd: PathBuf,
-    /// The case's folder.
     pub(crate) folder: PathBuf,
 }
 
@@ -54,13 +50,9 @@ pub(crate) struct Spec {
 pub(crate) struct Pod {
     /// The spec that it was made from.
     pub(crate) spec: Spec,
-    /// Its UID.
     pub(crate) uid: String,
-    /// Its address.
     pub(crate) address: Ipv4Addr,
-    /// The agent's container.
     pub(crate) agent: Rc<Container>,
-    /// etcd's container.
     pub(crate) etcd: Rc<Container>,
     /// True if it is being deleted.
     pub(crate) terminating: Cell<bool>,
@@ -70,7 +62,6 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// Starts a pod.
     pub(crate) fn start(
         spec: Spec,
         net: Net,

@@ -24,7 +24,6 @@ use tokio::sync::{oneshot, watch};
 pub(crate) enum Party {
     /// A pod of this seat.
     Seat(u32),
-    /// The API server.
     Api,
 }
 

@@ -47,7 +47,6 @@ impl Net {
         Ok(net)
     }
 
-    /// Removes the bridge.
     pub(crate) fn remove(self) -> Result<()> {
         command("ip", &["link", "del", &self.bridge()])
     }

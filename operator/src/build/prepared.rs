@@ -1,0 +1,91 @@
+//! The objects that a plan asks for, and what to do about each of them. No client.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+
+use super::{Dependents, birth_record, stateful_set};
+use crate::context::Known;
+use crate::dereference::ObservedCluster;
+use crate::plan::Plan;
+use crate::plan::birth_record::RecordStep;
+use crate::validate::ValidatedCluster;
+
+/// The objects of a cluster as they are to be. Applying them is the only way to an `Applied`.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The objects that the StatefulSet's pods need; none if they are known to be there.
+    pub(crate) dependents: Option<Dependents>,
+    pub(crate) record: RecordWrite,
+    pub(crate) set: SetWrite,
+}
+
+/// The write of the birth record.
+#[derive(Debug)]
+pub(crate) enum RecordWrite {
+    None,
+    /// Create it, unless somebody else just did.
+    Create(ConfigMap),
+    /// Make it this EtcdCluster's, if it has not changed since.
+    Claim {
+        /// The resource version that was read.
+        version: Option<String>,
+        /// The record with its new owner.
+        wanted: ConfigMap,
+    },
+}
+
+/// The write of the StatefulSet.
+#[derive(Debug)]
+pub(crate) enum SetWrite {
+    /// The StatefulSet is as it should be.
+    Keep(Box<StatefulSet>),
+    /// Apply it, if it has not changed since it was read.
+    Apply(Box<StatefulSet>),
+}
+
+/// Builds what a plan asks for.
+pub(crate) fn prepare(
+    cluster: &ValidatedCluster,
+    observed: &ObservedCluster,
+    plan: &Plan,
+    agent_image: &str,
+    known: Known,
+) -> Prepared {
+    Prepared {
+        dependents: (!known.dependents_written).then(|| super::dependents(cluster)),
+        record: record_write(cluster, observed, &plan.record),
+        set: set_write(cluster, observed, plan, agent_image, known),
+    }
+}
+
+fn record_write(cluster: &ValidatedCluster, observed: &ObservedCluster, step: &RecordStep) -> RecordWrite {
+    match step {
+        RecordStep::Keep | RecordStep::Missing => RecordWrite::None,
+        RecordStep::Create(record) => RecordWrite::Create(birth_record::build(cluster, record)),
+        RecordStep::Claim => RecordWrite::Claim {
+            version: observed.record.as_ref().and_then(ResourceExt::resource_version),
+            wanted: birth_record::empty(cluster),
+        },
+    }
+}
+
+fn set_write(
+    cluster: &ValidatedCluster,
+    observed: &ObservedCluster,
+    plan: &Plan,
+    agent_image: &str,
+    known: Known,
+) -> SetWrite {
+    let template = plan.template.clone();
+    let template = template.unwrap_or_else(|| super::template(cluster, agent_image));
+    let mut wanted = super::stateful_set(cluster, &plan.size, template);
+    match &observed.set {
+        Some(live) if known.set_written && stateful_set::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
+        live => {
+            // Somebody who scales it meanwhile is not overwritten unseen.
+            wanted.metadata.resource_version = live.as_ref().and_then(ResourceExt::resource_version);
+            SetWrite::Apply(Box::new(wanted))
+        }
+    }
+}
