@@ -34,7 +34,7 @@ impl Ended {
 /// Collects what has ended, without waiting; returns how `child` ended, if it did.
 ///
 /// Process 1 inherits the orphans of its container and must collect them too. Any other
-/// process must not: its children may belong to somebody else in it.
+/// process must not: its children may belong to another part of it.
 pub(crate) fn reap(child: Option<Pid>) -> Option<Ended> {
     let everyone = std::process::id() == 1;
     let whom = if everyone { None } else { Some(child?) };
@@ -50,7 +50,7 @@ pub(crate) fn reap(child: Option<Pid>) -> Option<Ended> {
             }
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => return None,
-            // It is not there any more, and nobody knows how it ended.
+            // It is not there any more, and its end is not known.
             Err(_) => return child.map(|_| Ended::Code(1)),
         }
     }

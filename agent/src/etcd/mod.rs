@@ -16,7 +16,7 @@ use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, Membe
 pub(crate) use requests::PendingRequests;
 pub(crate) use stored::{has_no_leader, stored_list};
 
-/// Time that an endpoint gets to tell its own member list.
+/// Time that an endpoint gets for its own member list.
 pub(crate) const LIST_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time that a change of membership gets before its outcome is learnt by listing again.
 const CHANGE_TIMEOUT: Duration = Duration::from_millis(5_000);
@@ -116,7 +116,7 @@ impl Etcd {
     /// The member list as this endpoint has it, which may be old.
     ///
     /// # Errors
-    /// No answer, or a learner, which does not tell.
+    /// No answer, or a learner, which does not serve this.
     pub(crate) async fn list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
         let list = self
             .ask(

@@ -64,7 +64,7 @@ impl BirthStore {
     /// Claims the record that was read last.
     ///
     /// # Errors
-    /// Somebody else was faster, or no answer.
+    /// Another seat was faster, or no answer.
     pub(crate) async fn claim(
         &self,
         token: &str,

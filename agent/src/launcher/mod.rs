@@ -1,6 +1,6 @@
 //! The launcher, process 1 of etcd's container: `muster-agent launch`.
 //!
-//! - The launcher decides nothing: it runs what it is told, and says how it ended.
+//! - The launcher decides nothing: it runs etcd as the agent orders, and reports its end.
 //! - etcd outlives the agent: a lost connection changes nothing for etcd.
 //! - The holder of the volume's lock is the only one that runs etcd on it.
 //!

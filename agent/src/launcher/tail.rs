@@ -20,7 +20,7 @@ const LINES: usize = 40;
 const LINE_BYTES: usize = 4096;
 
 impl Tail {
-    /// Copies `from` to `to`, in a thread of its own: whoever reads `to` may be slow, and
+    /// Copies `from` to `to`, in a thread of its own: the reader of `to` may be slow, and
     /// that must not keep a signal from being passed on.
     pub(crate) fn tee(from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> std::io::Result<Self> {
         let lines = Arc::new(Mutex::new(VecDeque::with_capacity(LINES)));

@@ -9,7 +9,7 @@ use muster_api::status_report::StatusReport;
 use muster_membership::{Action, Me, Memory, Observed, Reading, Seat, Time, Workload};
 use tokio::sync::watch;
 
-use super::report::SeatState;
+use super::state::SeatState;
 use crate::config::Config;
 use crate::etcd::{Etcd, PendingRequests};
 use crate::kubernetes::events::log::EventLog;

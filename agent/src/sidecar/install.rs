@@ -8,7 +8,7 @@ use std::path::Path;
 /// Copies the running executable to `target`.
 ///
 /// By renaming: an older one there may be running, and is then busy for writing, and
-/// nobody ever sees half a file.
+/// half a file is never seen.
 pub(crate) fn install(target: &Path) -> io::Result<()> {
     copy(Path::new("/proc/self/exe"), target)
 }

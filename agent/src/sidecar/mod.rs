@@ -19,4 +19,5 @@ pub(crate) mod metrics;
 pub(crate) mod observe;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod state;
 pub(crate) mod supervise;

@@ -9,17 +9,8 @@ use muster_membership::{Decision, EtcdStatus, Identity, Launcher, MemberList, Ph
 use super::agent::Agent;
 use super::clock::wall_clock;
 use super::metrics::AgentMetrics;
+use super::state::SeatState;
 use crate::kubernetes::{LeaderView, Publisher};
-
-/// The state of the seat by the last decision that names one; an intermediate look does not.
-#[derive(Debug, Clone)]
-pub(crate) struct SeatState {
-    phase: Phase,
-    reason: Option<Reason>,
-    why: String,
-    /// The time of day since which phase and sentence have been the same.
-    since: String,
-}
 
 /// The facts that all reports share.
 struct Facts<'a> {
@@ -57,25 +48,19 @@ impl Agent {
         self.report.send_replace(Some(self.status_report(&facts)));
     }
 
-    /// Takes phase, reason and sentence over, and tells the log and the waiting hooks of a change.
+    /// Takes phase, reason and sentence over; a change goes to the log and to the waiting hooks.
     fn note_state(&mut self, decision: &Decision) {
-        let Some(phase) = decision.phase else { return };
-        let before = self.state.take();
-        let same = before.filter(|state| state.phase == phase && state.why == decision.why);
-        let since = same.map(|state| state.since).unwrap_or_else(|| {
-            let reason = decision.reason.map(Reason::name);
-            tracing::info!(?phase, reason, "{}", decision.why);
+        let Some(next) = SeatState::after(self.state.as_ref(), decision, wall_clock) else {
+            return;
+        };
+        if self.state.as_ref().is_none_or(|state| !state.reads_like(&next)) {
+            let (phase, reason) = (next.phase, next.reason.map(Reason::name));
+            tracing::info!(?phase, reason, "{}", next.why);
             for hook in &self.hooks {
-                hook.progress(decision.why.clone());
+                hook.progress(next.why.clone());
             }
-            wall_clock()
-        });
-        self.state = Some(SeatState {
-            phase,
-            reason: decision.reason,
-            why: decision.why.clone(),
-            since,
-        });
+        }
+        self.state = Some(next);
     }
 
     fn seat_status(&self, facts: &Facts<'_>) -> SeatStatus {
@@ -163,12 +148,6 @@ impl Agent {
         let snap = self.config.data_dir().join("member").join("snap");
         let files = std::fs::read_dir(snap).into_iter().flatten().flatten();
         files.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum()
-    }
-}
-
-impl SeatState {
-    fn reason_name(&self) -> String {
-        self.reason.map_or(String::new(), |reason| reason.name().to_owned())
     }
 }
 

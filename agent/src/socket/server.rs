@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::protocol::{self, Activity, Exit, FromAgent, LEAVE_SIGN_OF_LIFE, LaunchId, Lines, Lock, ToAgent};
 
-/// The launcher as it told of itself last; while nobody is connected, that stays.
+/// The launcher's state by its last message, which stays while no launcher is connected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LauncherState {
     /// A launcher is connected now.
@@ -51,7 +51,7 @@ pub(crate) enum LauncherPhase {
     },
 }
 
-/// Error: there is no launcher that could be told.
+/// Error: no launcher is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the launcher is not connected")]
 pub(crate) struct NotConnected;
@@ -114,7 +114,7 @@ impl LauncherHandle {
         self.shared.state.subscribe()
     }
 
-    /// Orders the start of etcd. The phase is [`LauncherPhase::Starting`] at once, so that nobody sends twice.
+    /// Orders the start of etcd. The phase is [`LauncherPhase::Starting`] at once, so that no plan is sent twice.
     pub(crate) fn send_start(&self, plan: u64, args: Vec<String>, data_dir: PathBuf) -> Result<(), NotConnected> {
         self.shared.send(FromAgent::Start { plan, args, data_dir })?;
         self.shared
@@ -263,7 +263,7 @@ pub(crate) struct LeaveRequest {
 }
 
 impl LeaveRequest {
-    /// Tells the hook the sentence for which it waits.
+    /// Sends the hook the sentence that says what it waits for.
     pub(crate) fn progress(&self, why: impl Into<String>) {
         _ = self.replies.send(FromAgent::LeaveProgress { why: why.into() });
     }

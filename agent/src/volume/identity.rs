@@ -86,7 +86,7 @@ pub(crate) struct LastGood {
     pub(crate) options: Vec<String>,
 }
 
-/// An archiving that was recorded, and is finished by whoever opens the volume next.
+/// An archiving that was recorded; opening the volume finishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PendingArchive {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /var/lib/etcd
-//! ├── identity.json     who this volume is (see [`identity`])
+//! ├── identity.json     the volume's identity (see [`identity`])
 //! ├── lock              held by the launcher while it lives (see [`lock`])
 //! ├── data/             etcd's data directory
 //! │   └── member/wal/   its write-ahead log (see [`wal`])
@@ -118,7 +118,7 @@ impl Volume {
         Ok(founds && wal::is_unborn(&self.data_dir())?)
     }
 
-    /// Moves such a log out of the way; the volume stays who it is, and may found again.
+    /// Moves such a log out of the way; the volume keeps its identity, and may found again.
     pub(crate) fn archive_unborn(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
         archive::begin(self, archiving, true)
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use muster_api::Reason;
 use muster_api::status::Quorum;
-use muster_membership::{Action, ArchiveReason, MemberId, Observed, Phase, Reason, Seat, StartPlan, Time, Workload};
+use muster_membership::{Action, ArchiveReason, MemberId, Observed, Phase, Seat, StartPlan, Time, Workload};
 
 use super::SeatEvent;
 
@@ -21,7 +22,7 @@ pub(crate) struct EventLog {
     quorum_lost: Option<Time>,
     /// True if etcd was started from its data and has not been seen to serve since.
     resumes: bool,
-    /// The Events of late, each with its time.
+    /// The Events within [`REPEAT_AFTER`], each with its time.
     published: BTreeMap<(Reason, Option<MemberId>), Time>,
 }
 

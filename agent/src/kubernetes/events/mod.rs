@@ -7,7 +7,8 @@
 pub(crate) mod log;
 pub(crate) mod writer;
 
-use muster_membership::{MemberId, Reason, Seat};
+use muster_api::Reason;
+use muster_membership::{MemberId, Seat};
 
 /// An Event to be, about a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -149,7 +149,7 @@ mod tests {
         (EventWriter::start(client, &config(), subject), server)
     }
 
-    /// Answers the next request, and tells what was sent.
+    /// Answers the next request, and returns what was sent.
     async fn answer(server: &mut MockApi, code: u16) -> serde_json::Value {
         let (request, send) = server.next_request().await.unwrap();
         assert_eq!(request.uri().path(), "/apis/events.k8s.io/v1/namespaces/ns/events");

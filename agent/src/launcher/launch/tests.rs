@@ -1,3 +1,5 @@
+//! The launcher with a shell in the place of etcd: starts, ends, signals, the lock, the agent that comes and goes.
+
 use std::ffi::OsString;
 use std::path::Path;
 

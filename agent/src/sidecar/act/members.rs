@@ -62,7 +62,7 @@ impl Agent {
         Ok(outcome?)
     }
 
-    /// The cluster, and the client URL of its leader, who decides changes of membership and answers at once.
+    /// The cluster, and the client URL of its leader, which decides changes of membership and answers at once.
     fn change_endpoint(&mut self) -> anyhow::Result<(ClusterId, String)> {
         let cluster = match &self.observed.list.seen {
             Some((_, list)) => list.cluster,

@@ -28,7 +28,7 @@ struct LocalStatus {
     sent: Instant,
     status: EtcdStatus,
     version: String,
-    /// Its own member list, unless it is a learner or did not tell it.
+    /// Its own member list, unless it is a learner or did not answer.
     members: Option<MemberList>,
 }
 
@@ -50,14 +50,14 @@ impl Agent {
             timed("member list", self.ask_members(&addresses, list)),
         );
         let no_leader = self.note_local(at, local);
-        // By names alone it is not known which pods there are: that says nothing about the seats.
+        // Without the EndpointSlices the pods are not known: answers by name say nothing about the seats.
         if let Some(found) = others.filter(|_| self.addresses.is_some()) {
             self.observed.peers = Reading::saw(at, found);
         }
         match members {
             Some(Ok((sent, found))) => {
                 let sent = self.time(sent);
-                // A late answer may be older than what another endpoint told already.
+                // A late answer may be older than one of another endpoint.
                 if self.observed.list.seen.as_ref().is_none_or(|(known, _)| sent > *known) {
                     self.observed.list = Reading::saw(sent, found);
                 }
@@ -176,7 +176,7 @@ where
             }
         }
     }
-    // In an order of their own, so that the sentence does not change with who answers first.
+    // In an order of their own, so that the sentence does not depend on which endpoint answers first.
     let cause = refusals.into_iter().min().map_or(Unread::Silent, Unread::Refused);
     other.ok_or(cause)
 }

@@ -1,4 +1,4 @@
-//! The launcher: etcd's container as it tells of itself, and how the last etcd ended.
+//! The launcher: the state of etcd's container, and the end of the last etcd.
 
 use muster_membership::{Launcher, Reading};
 

@@ -105,7 +105,7 @@ impl Agent {
     }
 }
 
-/// Notes what the watch tells. A read from before a change is old, however fresh it is.
+/// Notes what the watch says of the StatefulSet. A read from before a change is old, however fresh it is.
 fn note_hint(observed: &mut Observed, hint: Option<Workload>, changed: bool) {
     if changed || observed.hint != hint {
         observed.hint = hint;

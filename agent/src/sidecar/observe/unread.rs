@@ -7,7 +7,7 @@ use muster_membership::Unread;
 use crate::etcd::Failure;
 use crate::kubernetes::BirthFailure;
 
-/// Letters of somebody else's words in a sentence; the rest is cut.
+/// Letters of another program's words in a sentence; the rest is cut.
 const LONGEST: usize = 300;
 
 /// An error of a read.

@@ -35,7 +35,7 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
     });
     let (wal, unreadable) = match volume.wal_metadata() {
         Ok(Some(found)) => match volume.is_unborn() {
-            // Nobody was told of what is in it, and etcd cannot go on from there.
+            // Nothing in it was ever acknowledged, and etcd cannot go on from there.
             Ok(true) => (None, None),
             Ok(false) => {
                 let found = Identity {

@@ -1,3 +1,5 @@
+//! The agent's end of the socket, with launchers and hooks that only speak the protocol.
+
 use std::io::Write;
 
 use tokio::io::AsyncWriteExt;

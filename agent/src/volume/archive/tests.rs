@@ -1,3 +1,5 @@
+//! Archives: crashes after each step, names, pruning, logs without a commit.
+
 use super::*;
 
 const MEMBER: u64 = 0x3d53_2b27_e28a_c091;

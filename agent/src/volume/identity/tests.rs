@@ -1,3 +1,5 @@
+//! The identity file: durability, unknown keys, defects, volumes of other seats.
+
 use super::*;
 use crate::volume::Volume;
 

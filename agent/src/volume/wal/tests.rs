@@ -1,3 +1,5 @@
+//! The log's identity, from segments that etcd wrote and from damaged ones.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Changes of a seat that become Events, and routine that does not.
+
 use std::collections::BTreeMap;
 
 use muster_membership::{ClusterId, EtcdStatus, Identity, Launcher, Me, Member, MemberList, Reading, Wanted, Workload};
