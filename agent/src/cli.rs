@@ -1,4 +1,4 @@
-//! The program's commands, one for each part it plays in the pod.
+//! Commands of the executable, one for each role in the pod.
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -8,32 +8,32 @@ use crate::config::Config;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// What to log, as tracing directives.
+    /// Log filter, as tracing directives.
     #[arg(long, env = "MUSTER_LOG", default_value = "info", global = true)]
-    pub log: String,
-    /// How to log.
+    pub(crate) log: String,
+    /// Form of the log lines.
     #[arg(long, env = "MUSTER_LOG_FORMAT", value_enum, default_value = "text", global = true)]
-    pub log_format: LogFormat,
-    /// The part to play.
+    pub(crate) log_format: LogFormat,
+    /// The role to play.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
+pub(crate) enum LogFormat {
+    /// Lines for people.
     Text,
-    /// For machines.
+    /// One JSON object a line.
     Json,
 }
 
-/// The parts that the program plays.
+/// The roles of the executable.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// The agent's container: keeps the agent running.
     Serve,
-    /// The agent itself.
+    /// The agent itself, as the child of `serve`.
     #[command(hide = true)]
     ServeWorker(Box<Config>),
     /// The etcd container: runs etcd as the agent says.
@@ -42,14 +42,14 @@ pub enum Command {
     Leave,
     /// Puts this executable where the etcd container can run it.
     Install {
-        /// Where.
+        /// Path of the copy.
         #[arg(default_value = "/run/muster/muster-agent")]
         target: std::path::PathBuf,
     },
 }
 
 /// Sends log lines to standard error.
-pub fn install_logs(options: &Options) {
+pub(crate) fn install_logs(options: &Options) {
     let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()

@@ -1,55 +1,59 @@
-//! What the pod tells the agent about itself.
+//! Settings of the agent, from its container's environment.
 
 use clap::Args;
-use muster_api::names::{CLIENT_PORT, METRICS_PORT, Names, PEER_PORT};
+use muster_api::names::Names;
 
 /// The agent's settings; the pod template gives them as environment variables.
 #[derive(Debug, Clone, Args)]
-pub struct Config {
+pub(crate) struct Config {
     /// The cluster's name, which is also the StatefulSet's.
     #[arg(long, env = "MUSTER_CLUSTER")]
-    pub cluster: String,
-    /// This pod's name.
+    pub(crate) cluster: String,
+    /// Name of this pod.
     #[arg(long, env = "POD_NAME")]
-    pub pod: String,
-    /// This pod's namespace.
+    pub(crate) pod: String,
+    /// Namespace of this pod.
     #[arg(long, env = "POD_NAMESPACE")]
-    pub namespace: String,
-    /// This pod's UID.
+    pub(crate) namespace: String,
+    /// UID of this pod.
     #[arg(long, env = "POD_UID")]
-    pub pod_uid: String,
-    /// This pod's address.
+    pub(crate) pod_uid: String,
+    /// IP address of this pod.
     #[arg(long, env = "POD_IP")]
-    pub pod_ip: std::net::IpAddr,
+    pub(crate) pod_ip: std::net::IpAddr,
     /// The etcd image of this pod.
     #[arg(long, env = "MUSTER_ETCD_IMAGE", default_value = "")]
-    pub etcd_image: String,
+    pub(crate) etcd_image: String,
     /// Further etcd flags, as a JSON array of strings.
     #[arg(long, env = "MUSTER_ETCD_OPTIONS", default_value = "[]")]
-    pub etcd_options: String,
+    pub(crate) etcd_options: String,
     /// The cluster's DNS domain; read from the pod's resolver configuration if empty.
     #[arg(long, env = "MUSTER_DOMAIN", default_value = "")]
-    pub domain: String,
+    pub(crate) domain: String,
     /// The root of the volume.
     #[arg(long, env = "MUSTER_VOLUME", default_value = crate::volume::DEFAULT_ROOT)]
-    pub volume: std::path::PathBuf,
+    pub(crate) volume: std::path::PathBuf,
     /// The socket for the launcher.
-    #[arg(long, env = "MUSTER_SOCKET", default_value = crate::launcher::protocol::SOCKET)]
-    pub socket: std::path::PathBuf,
+    #[arg(long, env = "MUSTER_SOCKET", default_value = crate::socket::protocol::SOCKET)]
+    pub(crate) socket: std::path::PathBuf,
 }
 
 impl Config {
     /// The names of the cluster's objects.
-    #[must_use]
-    pub fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> Names {
         Names::new(&self.cluster)
+    }
+
+    /// The data directory of etcd.
+    pub(crate) fn data_dir(&self) -> std::path::PathBuf {
+        self.volume.join("data")
     }
 
     /// This pod's seat.
     ///
     /// # Errors
     /// The pod's name is not one of this cluster's.
-    pub fn seat(&self) -> anyhow::Result<u32> {
+    pub(crate) fn seat(&self) -> anyhow::Result<u32> {
         self.names()
             .seat_of_pod(&self.pod)
             .ok_or_else(|| anyhow::anyhow!("POD_NAME {} is not a pod of MUSTER_CLUSTER {}", self.pod, self.cluster))
@@ -59,14 +63,13 @@ impl Config {
     ///
     /// # Errors
     /// The setting is not a JSON array of strings.
-    pub fn options(&self) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn options(&self) -> anyhow::Result<Vec<String>> {
         serde_json::from_str(&self.etcd_options)
             .map_err(|e| anyhow::anyhow!("MUSTER_ETCD_OPTIONS must be a JSON array of strings: {e}"))
     }
 
-    /// The cluster's DNS domain: what follows `{namespace}.svc.` in the resolver's search list.
-    #[must_use]
-    pub fn dns_domain(&self) -> String {
+    /// The cluster's DNS domain: the rest of the entry `{namespace}.svc.` in the resolver's search list.
+    pub(crate) fn dns_domain(&self) -> String {
         if !self.domain.is_empty() {
             return self.domain.clone();
         }
@@ -74,36 +77,6 @@ impl Config {
         search_domain(&text, &self.namespace)
             .unwrap_or("cluster.local")
             .to_owned()
-    }
-
-    /// The listening address in a URL, for every interface of the pod's address family.
-    #[must_use]
-    pub fn any_address(&self) -> &'static str {
-        if self.pod_ip.is_ipv6() { "[::]" } else { "0.0.0.0" }
-    }
-
-    /// etcd's flags, but for those that say how it starts.
-    ///
-    /// # Errors
-    /// See [`Config::options`].
-    pub fn etcd_flags(&self, peer_url: &str) -> anyhow::Result<Vec<String>> {
-        let any = self.any_address();
-        let host = peer_url
-            .split("://")
-            .nth(1)
-            .and_then(|rest| rest.rsplit_once(':'))
-            .map_or("", |(h, _)| h);
-        let mut flags = vec![
-            format!("--name={}", self.pod),
-            format!("--data-dir={}", self.volume.join("data").display()),
-            format!("--listen-peer-urls=http://{any}:{PEER_PORT}"),
-            format!("--listen-client-urls=http://{any}:{CLIENT_PORT}"),
-            format!("--listen-metrics-urls=http://{any}:{METRICS_PORT}"),
-            format!("--advertise-client-urls=http://{host}:{CLIENT_PORT}"),
-            format!("--initial-advertise-peer-urls={peer_url}"),
-        ];
-        flags.extend(self.options()?);
-        Ok(flags)
     }
 }
 

@@ -3,38 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster_agent::cli::{Command, Options, install_logs};
-use muster_agent::launcher::{launch, leave};
-use muster_agent::{alone, install, run, supervise};
 
 fn main() -> anyhow::Result<ExitCode> {
-    let options = Options::parse();
-    install_logs(&options);
-    // Before any runtime: the parent stays as small as it can.
-    if matches!(options.command, Command::Serve) {
-        supervise::supervise(&["serve-worker".into()])?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(play(options.command))
-}
-
-async fn play(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Serve => {}
-        Command::ServeWorker(config) => {
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
-            run::run(*config).await?;
-        }
-        Command::Launch => return Ok(launch::launch(launch::LaunchConfig::from_env()).await?.into()),
-        Command::Leave => {
-            let say = |line: &str| eprintln!("{line}");
-            let end = leave::leave(leave::LeaveConfig::default(), say, alone::serve_on).await;
-            tracing::info!(?end, "the hook ends");
-        }
-        Command::Install { target } => install::install(&target)?,
-    }
-    Ok(ExitCode::SUCCESS)
+    muster_agent::run(muster_agent::Options::parse())
 }

@@ -1,7 +1,8 @@
-//! Asking etcd: one endpoint at a time, each request with a deadline.
+//! Requests to etcd: one endpoint at a time, each with a deadline.
 
-mod late;
-mod questions;
+pub(crate) mod corruption;
+mod pending;
+mod requests;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -12,17 +13,17 @@ use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
-pub use questions::Questions;
-pub use stored::{has_no_leader, stored_list};
+pub(crate) use requests::PendingRequests;
+pub(crate) use stored::{has_no_leader, stored_list};
 
-/// How long an endpoint may take to tell its own member list.
-pub const LIST: Duration = Duration::from_millis(500);
-/// How long a change of membership may take before its outcome is settled by listing again.
-const CHANGE: Duration = Duration::from_millis(5_000);
+/// Time that an endpoint gets for its own member list.
+pub(crate) const LIST_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time that a change of membership gets before its outcome is learnt by listing again.
+const CHANGE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
-/// Why a request did not surely succeed.
+/// The cause for which a request did not surely succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// etcd said no; nothing changed.
     #[error("{0}")]
     Refused(String),
@@ -33,7 +34,7 @@ pub enum Failure {
 
 /// Clients by endpoint URL. A client is never shared between endpoints: it would balance over them.
 #[derive(Clone, Default)]
-pub struct Etcd {
+pub(crate) struct Etcd {
     clients: Arc<Mutex<BTreeMap<String, Client>>>,
 }
 
@@ -57,15 +58,15 @@ impl Etcd {
         Ok(client)
     }
 
-    /// Forgets the connection to `url`: whatever is asked there next has one of its own.
-    pub fn forget(&self, url: &str) {
+    /// Forgets the connection to `url`: the next request there makes another.
+    pub(crate) fn forget(&self, url: &str) {
         if let Ok(mut clients) = self.clients.lock() {
             clients.remove(url);
         }
     }
 
     /// Forgets the connections to every endpoint that `keep` does not name.
-    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         if let Ok(mut clients) = self.clients.lock() {
             clients.retain(|url, _| keep(url));
         }
@@ -89,11 +90,11 @@ impl Etcd {
         result
     }
 
-    /// Status.
+    /// Reads Status, and etcd's version in it.
     ///
     /// # Errors
     /// No answer.
-    pub async fn status(&self, url: &str, within: Duration) -> Result<(EtcdStatus, String), Failure> {
+    pub(crate) async fn status(&self, url: &str, within: Duration) -> Result<(EtcdStatus, String), Failure> {
         let status = self
             .ask(url, within, |mut client| async move { client.status().await })
             .await?;
@@ -115,10 +116,14 @@ impl Etcd {
     /// The member list as this endpoint has it, which may be old.
     ///
     /// # Errors
-    /// No answer, or a learner, which does not tell.
-    pub async fn list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
+    /// No answer, or a learner, which does not serve this.
+    pub(crate) async fn list(&self, url: &str, names: &Names) -> Result<MemberList, Failure> {
         let list = self
-            .ask(url, LIST, |mut client| async move { client.member_list().await })
+            .ask(
+                url,
+                LIST_TIMEOUT,
+                |mut client| async move { client.member_list().await },
+            )
             .await?;
         let cluster = list.header().map_or(0, etcd_client::ResponseHeader::cluster_id);
         let members = list.members().iter();
@@ -139,11 +144,11 @@ impl Etcd {
 
     /// A linearizable read and then the member list, on the same endpoint: the list is not older than
     /// the moment of asking. (The client library's own list is never linearizable.) The read may take
-    /// `within`, the list [`LIST`].
+    /// `within`, the list [`LIST_TIMEOUT`].
     ///
     /// # Errors
     /// No quorum, no answer, or a learner.
-    pub async fn fenced_list(&self, url: &str, names: &Names, within: Duration) -> Result<MemberList, Failure> {
+    pub(crate) async fn fenced_list(&self, url: &str, names: &Names, within: Duration) -> Result<MemberList, Failure> {
         let options = GetOptions::new().with_keys_only().with_limit(1);
         let fence = self
             .ask(url, within, |mut client| async move {
@@ -164,11 +169,11 @@ impl Etcd {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn add_learner(&self, url: &str, peer_url: &str) -> Result<MemberId, Failure> {
+    pub(crate) async fn add_learner(&self, url: &str, peer_url: &str) -> Result<MemberId, Failure> {
         let options = MemberAddOptions::new().with_is_learner();
         let peer = peer_url.to_owned();
         let reply = self
-            .ask(url, CHANGE, |mut client| async move {
+            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
                 client.member_add([peer], Some(options)).await
             })
             .await?;
@@ -182,13 +187,11 @@ impl Etcd {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn remove(&self, url: &str, member: MemberId) -> Result<(), Failure> {
+    pub(crate) async fn remove(&self, url: &str, member: MemberId) -> Result<(), Failure> {
         let reply = self
-            .ask(
-                url,
-                CHANGE,
-                |mut client| async move { client.member_remove(member.0).await },
-            )
+            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
+                client.member_remove(member.0).await
+            })
             .await;
         match reply {
             Err(Failure::Refused(why)) if why.contains("member not found") => Ok(()),
@@ -200,8 +203,8 @@ impl Etcd {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn promote(&self, url: &str, member: MemberId) -> Result<(), Failure> {
-        self.ask(url, CHANGE, |mut client| async move {
+    pub(crate) async fn promote(&self, url: &str, member: MemberId) -> Result<(), Failure> {
+        self.ask(url, CHANGE_TIMEOUT, |mut client| async move {
             client.member_promote(member.0).await
         })
         .await
@@ -212,10 +215,12 @@ impl Etcd {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn move_leader(&self, url: &str, to: MemberId) -> Result<(), Failure> {
-        self.ask(url, CHANGE, |mut client| async move { client.move_leader(to.0).await })
-            .await
-            .map(drop)
+    pub(crate) async fn move_leader(&self, url: &str, to: MemberId) -> Result<(), Failure> {
+        self.ask(url, CHANGE_TIMEOUT, |mut client| async move {
+            client.move_leader(to.0).await
+        })
+        .await
+        .map(drop)
     }
 }
 
@@ -230,9 +235,9 @@ fn member(id: u64, name: String, peer_urls: Vec<String>, learner: bool, names: &
     (MemberId(id), member)
 }
 
-/// What an error means for the request: only these texts are a sure no (etcd-io/etcd `rpctypes`).
+/// The meaning of an error for the request: only these texts are a sure no (etcd-io/etcd `rpctypes`).
 fn failure(error: &etcd_client::Error) -> Failure {
-    const SURE: [&str; 9] = [
+    const SURE: [&str; 12] = [
         "unhealthy cluster",
         "not enough started members",
         "too many learner",
@@ -242,6 +247,9 @@ fn failure(error: &etcd_client::Error) -> Failure {
         "member ID already exist",
         "member not found",
         "not supported for learner",
+        "permission denied",
+        "user name is empty",
+        "invalid auth token",
     ];
     match error {
         etcd_client::Error::GRpcStatus(status) => {

@@ -12,7 +12,7 @@ use muster_membership::{ClusterId, MemberList};
 use serde::Deserialize;
 
 use super::member;
-use crate::get::get;
+use crate::http_get::http_get;
 
 /// An entry as etcd writes it; what is empty is left out.
 #[derive(Debug, Deserialize)]
@@ -27,12 +27,12 @@ struct Entry {
     name: String,
 }
 
-/// Asks the etcd whose peers reach it at `host` (with its port).
+/// Reads the list of the etcd whose peers reach it at `host` (with its port).
 ///
 /// # Errors
 /// No answer, or not a list.
-pub async fn stored_list(host: &str, names: &Names, within: Duration) -> anyhow::Result<MemberList> {
-    let answer = get(host, "/members", within).await?;
+pub(crate) async fn stored_list(host: &str, names: &Names, within: Duration) -> anyhow::Result<MemberList> {
+    let answer = http_get(host, "/members", within).await?;
     anyhow::ensure!(answer.status() == 200, "{host}: {}", answer.status());
     let cluster = answer
         .headers()
@@ -45,13 +45,13 @@ pub async fn stored_list(host: &str, names: &Names, within: Duration) -> anyhow:
     })
 }
 
-/// Whether the etcd with this metrics address (with its port) runs and knows no leader. It says so from
+/// True if the etcd with this metrics address (with its port) runs and knows no leader. It says so from
 /// early on, while it serves no clients (etcd `etcdhttp/health.go`); one that replays its log says nothing.
 ///
 /// # Errors
 /// No answer.
-pub async fn has_no_leader(host: &str, within: Duration) -> anyhow::Result<bool> {
-    let answer = get(host, "/health", within).await?;
+pub(crate) async fn has_no_leader(host: &str, within: Duration) -> anyhow::Result<bool> {
+    let answer = http_get(host, "/health", within).await?;
     Ok(String::from_utf8_lossy(answer.body()).contains("RAFT NO LEADER"))
 }
 

@@ -1,11 +1,12 @@
-//! The agent's view of the API server: its StatefulSet, the birth record, the EndpointSlices.
+//! The API server, as far as one agent needs it: its StatefulSet, the birth record, the EndpointSlices, the
+//! EtcdCluster's status, Events.
 
-mod birth;
-mod events;
+mod birth_record;
+pub(crate) mod events;
+#[cfg(test)]
+pub(crate) mod mock_api;
 mod peers;
 mod publish;
-#[cfg(test)]
-mod stand_in;
 mod workload;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,17 +15,17 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use muster_api::cluster::EtcdCluster;
 
-pub use birth::BirthStore;
-pub use events::EventWriter;
-pub use peers::{Address, Slices};
-pub use publish::{LeaderView, Publisher};
-pub use workload::WorkloadReader;
+pub(crate) use birth_record::{BirthFailure, BirthStore};
+pub(crate) use events::writer::EventWriter;
+pub(crate) use peers::{PeerAddress, Slices};
+pub(crate) use publish::{LeaderView, Publisher};
+pub(crate) use workload::WorkloadReader;
 
 use crate::config::Config;
 
 /// Clients for the few objects that concern this agent.
 #[derive(Clone, Debug)]
-pub struct Kubernetes {
+pub(crate) struct Kubernetes {
     stateful_sets: Api<StatefulSet>,
     pods: Api<Pod>,
     config_maps: Api<ConfigMap>,
@@ -35,8 +36,7 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Clients in the pod's namespace.
-    #[must_use]
-    pub fn new(client: kube::Client, config: &Config) -> Self {
+    pub(crate) fn new(client: kube::Client, config: &Config) -> Self {
         let namespace = &config.namespace;
         Self {
             stateful_sets: Api::namespaced(client.clone(), namespace),

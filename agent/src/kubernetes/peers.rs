@@ -9,30 +9,30 @@ use muster_membership::{Endpoint, Seat};
 use super::Kubernetes;
 use crate::config::Config;
 
-/// Where a seat's pod is.
+/// The address of a seat's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct PeerAddress {
     /// Its address or name, as it stands in a URL.
-    pub host: String,
-    /// It is being terminated.
-    pub terminating: bool,
+    pub(crate) host: String,
+    /// True if it is being terminated.
+    pub(crate) terminating: bool,
 }
 
-/// What the EndpointSlices say.
+/// The content of the EndpointSlices.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slices {
-    /// Own entry.
-    pub own: Endpoint,
-    /// The other seats.
-    pub peers: BTreeMap<Seat, Address>,
+pub(crate) struct Slices {
+    /// The entry of this agent's own pod.
+    pub(crate) own: Endpoint,
+    /// The pods of the other seats.
+    pub(crate) peers: BTreeMap<Seat, PeerAddress>,
 }
 
 impl Kubernetes {
-    /// A fresh read of the EndpointSlices.
+    /// Reads the EndpointSlices afresh.
     ///
     /// # Errors
-    /// The API server does not answer.
-    pub async fn read_slices(&self) -> Result<Slices, kube::Error> {
+    /// The API server does not answer, or refuses.
+    pub(crate) async fn read_slices(&self) -> Result<Slices, kube::Error> {
         let service = self.config.names().peer_service();
         let scope = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let list = self.slices.list(&scope).await?;
@@ -72,7 +72,7 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
             .as_ref()
             .and_then(|c| c.terminating)
             .unwrap_or(false);
-        found.peers.insert(Seat(seat), Address { host, terminating });
+        found.peers.insert(Seat(seat), PeerAddress { host, terminating });
     }
     found
 }

@@ -1,4 +1,4 @@
-//! Publishing to the EtcdCluster's status: each agent its own seat, the leader's agent the members.
+//! Publication in the EtcdCluster's status: each agent its own seat, the leader's agent the members.
 //! Only changes are sent; nothing depends on their arrival.
 
 use std::time::Duration;
@@ -12,39 +12,41 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Kubernetes;
+use crate::backoff::Backoff;
 
-/// How long a write may take; the operator waits for what is published.
-const WRITE: Duration = Duration::from_secs(5);
-/// When the members are written once more, in case that an agent whose etcd had lost the lead wrote after this one
-/// in the belief that it still leads: it learns of it before, as its own etcd's word counts for five seconds.
+/// Time that a write gets; the operator waits for what is published.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// First and longest pause before a write that failed is tried again; up to twice as long by chance.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(6);
+/// Time after which the members are written once more, in case that an agent whose etcd had lost the lead wrote
+/// after this one in the belief that its etcd still leads. That agent learns of it before: a Status counts for
+/// [`timing::FRESHNESS`].
 const AGAIN: Duration = Duration::from_secs(15);
-const _: () =
-    assert!(AGAIN.as_millis() >= timing::FRESHNESS.as_millis() + timing::READ_TIMEOUT.as_millis() + WRITE.as_millis());
+const _: () = assert!(
+    AGAIN.as_millis() >= timing::FRESHNESS.as_millis() + timing::READ_TIMEOUT.as_millis() + WRITE_TIMEOUT.as_millis()
+);
 
-/// What the leader's agent publishes.
+/// The members, as the leader's agent publishes them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LeaderView {
-    /// The cluster.
-    pub cluster_id: HexId,
-    /// The leader's pod.
-    pub leader: String,
-    /// The members.
-    pub members: Vec<MemberStatus>,
+pub(crate) struct LeaderView {
+    pub(crate) cluster_id: HexId,
+    /// The name of the leader's pod.
+    pub(crate) leader: String,
+    pub(crate) members: Vec<MemberStatus>,
 }
 
-/// Sends what is to be published whenever it changes.
+/// Senders of what is published, at every change.
 #[derive(Debug)]
-pub struct Publisher {
-    /// This seat's entry.
-    pub seat: watch::Sender<Option<SeatStatus>>,
+pub(crate) struct Publisher {
+    pub(crate) seat: watch::Sender<Option<SeatStatus>>,
     /// The members, while this agent is beside the leader.
-    pub leader: watch::Sender<Option<LeaderView>>,
+    pub(crate) leader: watch::Sender<Option<LeaderView>>,
 }
 
 impl Publisher {
     /// Starts publishing to the EtcdCluster that `cluster` names.
-    #[must_use]
-    pub fn start(api: &Kubernetes, cluster: watch::Receiver<Option<String>>) -> Self {
+    pub(crate) fn start(api: &Kubernetes, cluster: watch::Receiver<Option<String>>) -> Self {
         let (seat, seats) = watch::channel(None);
         let (leader, leaders) = watch::channel(None);
         let manager = agent_manager(&api.config.pod);
@@ -78,7 +80,7 @@ async fn publish<T: Clone + PartialEq>(
     body: impl Fn(&T) -> serde_json::Value,
 ) {
     let mut sent: Option<(String, T)> = None;
-    let mut pause = Duration::from_millis(250);
+    let mut backoff = Backoff::with_jitter(FIRST_PAUSE, LONGEST_PAUSE);
     let mut once_more: Option<Instant> = None;
     loop {
         let name = cluster.borrow_and_update().clone();
@@ -94,11 +96,11 @@ async fn publish<T: Clone + PartialEq>(
                 let params = PatchParams::apply(&manager).force();
                 let patch = Patch::Apply(patch);
                 let write = api.clusters.patch_status(name, &params, &patch);
-                match tokio::time::timeout(WRITE, write).await {
+                match tokio::time::timeout(WRITE_TIMEOUT, write).await {
                     Ok(Ok(_)) => {
                         once_more = again.filter(|_| next != sent).map(|later| Instant::now() + later);
                         sent.clone_from(&next);
-                        pause = Duration::from_millis(250);
+                        backoff.reset();
                     }
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "the status could not be published; it is tried again");
@@ -122,8 +124,7 @@ async fn publish<T: Clone + PartialEq>(
             }
         };
         if retry {
-            _ = tokio::time::timeout(pause, change).await;
-            pause = (pause * 2).min(Duration::from_secs(10));
+            _ = tokio::time::timeout(backoff.pause(), change).await;
         } else if change.await.is_err() {
             return;
         }
@@ -131,5 +132,65 @@ async fn publish<T: Clone + PartialEq>(
 }
 
 #[cfg(test)]
-#[path = "publish_tests.rs"]
-mod tests;
+mod tests {
+    use hyper::Response;
+    use kube::client::Body;
+
+    use super::*;
+    use crate::kubernetes::mock_api::{MockApi, config, pair};
+
+    fn view(leader: &str) -> Option<LeaderView> {
+        Some(LeaderView {
+            cluster_id: HexId(1),
+            leader: leader.into(),
+            members: vec![],
+        })
+    }
+
+    fn publisher() -> (Publisher, MockApi) {
+        let (client, server) = pair();
+        let (keep, cluster) = watch::channel(Some("c".to_owned()));
+        // The agent keeps it as long as it lives.
+        std::mem::forget(keep);
+        (Publisher::start(&Kubernetes::new(client, &config()), cluster), server)
+    }
+
+    /// Lets the next write succeed; says which leader it names and when it came, if one comes.
+    async fn written(server: &mut MockApi) -> Option<(String, Instant)> {
+        let (request, send) = tokio::time::timeout(AGAIN * 10, server.next_request()).await.ok()??;
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let patch: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let answer = serde_json::json!({
+            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "metadata": {"name": "c"}, "spec": {"size": 1},
+        });
+        send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
+        Some((patch["status"]["leader"].as_str()?.to_owned(), Instant::now()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_members_are_written_once_more_and_then_not_again() {
+        let (publisher, mut server) = publisher();
+        publisher.leader.send_replace(view("c-0"));
+        let (_, first) = written(&mut server).await.unwrap();
+        let (leader, second) = written(&mut server).await.unwrap();
+        assert_eq!((leader.as_str(), second - first), ("c-0", AGAIN));
+        assert_eq!(written(&mut server).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_begins_anew_and_who_leads_no_more_is_silent() {
+        let (publisher, mut server) = publisher();
+        publisher.leader.send_replace(view("c-0"));
+        let (_, first) = written(&mut server).await.unwrap();
+        tokio::time::sleep(AGAIN / 2).await;
+        publisher.leader.send_replace(view("other"));
+        let (leader, _) = written(&mut server).await.unwrap();
+        assert_eq!(leader, "other");
+        let (leader, last) = written(&mut server).await.unwrap();
+        assert_eq!((leader.as_str(), last - first), ("other", AGAIN / 2 + AGAIN));
+        publisher.leader.send_replace(view("c-0"));
+        written(&mut server).await.unwrap();
+        publisher.leader.send_replace(None);
+        assert_eq!(written(&mut server).await, None);
+    }
+}

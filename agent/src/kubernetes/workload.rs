@@ -1,6 +1,7 @@
-//! Reading the StatefulSet: which seats are wanted, and whether it is ours.
+//! The StatefulSet: the seats that it wants, if it owns this pod; and the EtcdCluster that owns it.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -13,10 +14,15 @@ use muster_membership::{ClusterId, Wanted, Workload};
 use tokio::sync::watch;
 
 use super::Kubernetes;
+use crate::backoff::Backoff;
+
+/// First and longest pause before a broken watch is begun again; up to twice as long by chance.
+const FIRST_PAUSE: Duration = Duration::from_millis(150);
+const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
 /// Reads the StatefulSet that owns this pod.
 #[derive(Debug)]
-pub struct WorkloadReader {
+pub(crate) struct WorkloadReader {
     api: Kubernetes,
     /// The StatefulSet that owns this pod, by UID, as last read from the pod.
     owner: Mutex<Option<String>>,
@@ -24,14 +30,12 @@ pub struct WorkloadReader {
     cluster: watch::Sender<Option<String>>,
     /// The EtcdCluster, or else the StatefulSet.
     subject: watch::Sender<Option<ObjectReference>>,
-    /// The StatefulSet's replicas.
     replicas: watch::Sender<Option<u32>>,
 }
 
 impl WorkloadReader {
     /// A reader that knows nothing yet.
-    #[must_use]
-    pub fn new(api: Kubernetes) -> Self {
+    pub(crate) fn new(api: Kubernetes) -> Self {
         Self {
             api,
             owner: Mutex::default(),
@@ -42,25 +46,25 @@ impl WorkloadReader {
     }
 
     /// The name of the EtcdCluster, as it becomes known.
-    pub fn cluster(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn cluster(&self) -> watch::Receiver<Option<String>> {
         self.cluster.subscribe()
     }
 
-    /// The StatefulSet's replicas, as last seen.
-    pub fn replicas(&self) -> Option<u32> {
+    /// The StatefulSet's replicas, as seen last.
+    pub(crate) fn replicas(&self) -> Option<u32> {
         *self.replicas.borrow()
     }
 
-    /// What Events are about, as it becomes known: the EtcdCluster, or the StatefulSet where there is none.
-    pub fn subject(&self) -> watch::Receiver<Option<ObjectReference>> {
+    /// The object that Events are about, as it becomes known: the EtcdCluster, or the StatefulSet where there is none.
+    pub(crate) fn subject(&self) -> watch::Receiver<Option<ObjectReference>> {
         self.subject.subscribe()
     }
 
-    /// A fresh read.
+    /// Reads the StatefulSet afresh; the pod too, if its owner is not known.
     ///
     /// # Errors
-    /// The API server does not answer.
-    pub async fn read(&self) -> Result<Workload, kube::Error> {
+    /// The API server does not answer, or refuses.
+    pub(crate) async fn read(&self) -> Result<Workload, kube::Error> {
         let name = self.api.config.names().stateful_set().to_owned();
         let Some(set) = self.api.stateful_sets.get_opt(&name).await? else {
             return Ok(Workload::Missing);
@@ -85,16 +89,16 @@ impl WorkloadReader {
         })
     }
 
-    /// Tells of every change, until the receiver is gone. Only a reason to look.
-    pub async fn watch(&self, hint: watch::Sender<Option<Workload>>) {
+    /// Watches the StatefulSet, and puts each change into `hint`: a reason to look, never to act.
+    pub(crate) async fn watch(&self, hint: watch::Sender<Option<Workload>>) {
         let name = self.api.config.names().stateful_set().to_owned();
         let scope = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut events = std::pin::pin!(watcher(self.api.stateful_sets.clone(), scope));
-        let mut pause = std::time::Duration::from_millis(200);
+        let mut backoff = Backoff::with_jitter(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(set) | Event::InitApply(set)) => {
-                    pause = std::time::Duration::from_millis(200);
+                    backoff.reset();
                     self.note(&set);
                     let next = wants(&set);
                     tracing::trace!(?next, version = set.resource_version(), "the watch tells");
@@ -106,8 +110,7 @@ impl WorkloadReader {
                 Ok(Event::Init | Event::InitDone) => {}
                 Err(error) => {
                     tracing::debug!(%error, "the watch on the StatefulSet broke; it is begun again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(std::time::Duration::from_secs(10));
+                    tokio::time::sleep(backoff.pause()).await;
                 }
             }
         }
@@ -127,11 +130,11 @@ impl WorkloadReader {
             .send_if_modified(|known| std::mem::replace(known, subject.clone()) != subject);
     }
 
-    /// The cluster ID in the EtcdCluster's status; `None` where there is no EtcdCluster or it knows none.
+    /// Reads the cluster ID in the EtcdCluster's status; `None` where there is no EtcdCluster or it knows none.
     ///
     /// # Errors
-    /// The API server does not answer.
-    pub async fn status_cluster(&self) -> Result<Option<ClusterId>, kube::Error> {
+    /// The API server does not answer, or refuses.
+    pub(crate) async fn status_cluster(&self) -> Result<Option<ClusterId>, kube::Error> {
         let Some(name) = self.cluster.borrow().clone() else {
             return Ok(None);
         };

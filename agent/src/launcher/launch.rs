@@ -25,37 +25,43 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::child::{self, Ended, Tail};
-use super::link::{Event, keep_connected};
-use super::protocol::{Activity, Exit, FromAgent, LaunchId, Lock, SOCKET, ToAgent};
+use super::link::{LinkEvent, keep_connected};
+use super::tail::Tail;
+use crate::backoff::Backoff;
+use crate::child::{self, Ended};
+use crate::socket::protocol::{Activity, Exit, FromAgent, LaunchId, Lock, SOCKET, ToAgent};
 use crate::volume::{DEFAULT_ROOT, VolumeLock, wal};
 
-/// Names another etcd than the image's.
-pub const ETCD_BINARY: &str = "MUSTER_ETCD_BINARY";
+/// Environment variable that names another etcd than the image's.
+pub(crate) const ETCD_BINARY: &str = "MUSTER_ETCD_BINARY";
 
+/// Pause between two attempts to take the volume's lock.
 const LOCK_RETRY: Duration = Duration::from_millis(500);
+/// First and longest pause before another plan is asked for.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// An etcd that ran this long did not fail at once.
+/// Run of etcd after which its end is no failed start: the pauses begin anew.
 const LONG_RUN: Duration = Duration::from_secs(10);
+/// Time that etcd gets to end after a signal, before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// Time that the agent gets to take note of an exit before the launcher ends.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
+/// Exit status of an etcd that could not be run, as a shell would report it.
 const COMMAND_NOT_FOUND: u8 = 127;
 
-/// Where things are in etcd's container.
+/// Paths in etcd's container.
 #[derive(Debug, Clone)]
-pub struct LaunchConfig {
-    /// The agent's socket.
-    pub socket: PathBuf,
+pub(crate) struct LaunchConfig {
+    pub(crate) socket: PathBuf,
     /// The root of the volume.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// etcd's executable; without a slash, it is looked for in `PATH`.
-    pub etcd: PathBuf,
+    pub(crate) etcd: PathBuf,
 }
 
 impl LaunchConfig {
     /// The places in the pod, with the etcd that the environment names.
-    pub fn from_env() -> Self {
+    pub(crate) fn from_env() -> Self {
         let etcd = std::env::var_os(ETCD_BINARY).map(PathBuf::from).unwrap_or_else(|| {
             let usual = PathBuf::from("/usr/local/bin/etcd");
             if usual.exists() { usual } else { "etcd".into() }
@@ -69,7 +75,7 @@ impl LaunchConfig {
 }
 
 /// Runs etcd as the agent says, until the container shall end; returns the exit status.
-pub async fn launch(config: LaunchConfig) -> io::Result<u8> {
+pub(crate) async fn launch(config: LaunchConfig) -> io::Result<u8> {
     let (sender, signals) = mpsc::unbounded_channel();
     for kind in [
         SignalKind::terminate(),
@@ -89,8 +95,8 @@ pub async fn launch(config: LaunchConfig) -> io::Result<u8> {
     run(config, LaunchId(rand::random()), signals).await
 }
 
-/// [`launch`], with the signals from wherever they come.
-pub(super) async fn run(
+/// The same as [`launch`], with the signals from a channel.
+pub(crate) async fn run(
     config: LaunchConfig,
     launch_id: LaunchId,
     mut signals: mpsc::UnboundedReceiver<SignalKind>,
@@ -110,7 +116,7 @@ pub(super) async fn run(
         etcd: None,
         unreported: None,
         ask_at: None,
-        pause: FIRST_PAUSE,
+        backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         leaving: false,
         ending: None,
         kill_at: None,
@@ -128,30 +134,31 @@ struct Launch {
     lock_state: Lock,
     lock_retry: Option<Instant>,
     link: Option<mpsc::UnboundedSender<ToAgent>>,
-    events: mpsc::Receiver<Event>,
-    etcd: Option<Etcd>,
+    events: mpsc::Receiver<LinkEvent>,
+    etcd: Option<RunningEtcd>,
     /// The last exit, until the agent has taken note of it.
     unreported: Option<Exit>,
-    /// When a plan is to be asked for; none while etcd runs, and once it was asked for.
+    /// The time at which a plan is asked for; none while etcd runs, and once it was asked for.
     ask_at: Option<Instant>,
-    pause: Duration,
-    /// The agent is about to remove this etcd's member.
+    backoff: Backoff,
+    /// True if the agent is about to remove this etcd's member.
     leaving: bool,
-    /// etcd was told to end: when it has, so do we.
+    /// The order to end that etcd was given: the launcher ends after it.
     ending: Option<Ending>,
     kill_at: Option<Instant>,
 }
 
-/// Who wanted the end.
+/// The side that ordered the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// Whoever sent this signal: the kubelet, as a rule.
+    /// The sender of this signal: the kubelet, as a rule.
     Signal(i32),
     /// The agent: however etcd ends then, it is no failure.
     Agent,
 }
 
-struct Etcd {
+/// The etcd that runs.
+struct RunningEtcd {
     pid: Pid,
     plan: u64,
     data_dir: PathBuf,
@@ -178,7 +185,7 @@ impl Launch {
         }
     }
 
-    /// Does what is due.
+    /// Carries out what is due.
     fn tick(&mut self, now: Instant) {
         if self.lock_retry.is_some_and(|at| at <= now) {
             self.try_lock(now);
@@ -222,27 +229,27 @@ impl Launch {
 
     fn ask(&self) {
         if self.etcd.is_none() && self.ending.is_none() {
-            self.tell(ToAgent::AskPlan {
+            self.send(ToAgent::AskPlan {
                 lock: self.lock_state.clone(),
             });
         }
     }
 
-    /// Without a connection nothing is told: the next hello says it all.
-    fn tell(&self, message: ToAgent) {
+    /// Sends a message to the agent; without a connection it is dropped, and the next hello has what counts.
+    fn send(&self, message: ToAgent) {
         if let Some(link) = &self.link {
             _ = link.send(message);
         }
     }
 
-    async fn handle(&mut self, event: Event) -> Option<u8> {
+    async fn handle(&mut self, event: LinkEvent) -> Option<u8> {
         match event {
-            Event::Connected(link) => {
+            LinkEvent::Connected(link) => {
                 self.link = Some(link);
                 self.greet();
             }
-            Event::Lost => self.link = None,
-            Event::Message(FromAgent::Start { plan, args, data_dir }) => {
+            LinkEvent::Lost => self.link = None,
+            LinkEvent::Message(FromAgent::Start { plan, args, data_dir }) => {
                 if self.etcd.is_some() || self.lock.is_none() || self.ending.is_some() {
                     tracing::warn!(plan, "a plan came while none was asked for; it is ignored");
                     return None;
@@ -254,17 +261,17 @@ impl Launch {
                     return self.ended(plan, None, vec![sentence], &data_dir).await;
                 }
             }
-            Event::Message(FromAgent::Stop) => {
+            LinkEvent::Message(FromAgent::Stop) => {
                 self.ending = Some(Ending::Agent);
                 let Some(etcd) = &self.etcd else { return Some(0) };
                 child::kill(etcd.pid, SignalKind::terminate().as_raw_value());
                 self.kill_at.get_or_insert(Instant::now() + STOP_PATIENCE);
             }
-            Event::Message(FromAgent::Leaving) => self.leaving = self.etcd.is_some(),
-            Event::Message(FromAgent::Noted { plan }) => {
+            LinkEvent::Message(FromAgent::Leaving) => self.leaving = self.etcd.is_some(),
+            LinkEvent::Message(FromAgent::Noted { plan }) => {
                 self.unreported.take_if(|exit| exit.plan == plan);
             }
-            Event::Message(FromAgent::LeaveProgress { .. } | FromAgent::LeaveDone { .. }) => {}
+            LinkEvent::Message(FromAgent::LeaveProgress { .. } | FromAgent::LeaveDone { .. }) => {}
         }
         None
     }
@@ -278,13 +285,13 @@ impl Launch {
             None => Activity::Idle,
         };
         let lock = self.lock_state.clone();
-        self.tell(ToAgent::Hello {
+        self.send(ToAgent::Hello {
             launch_id: self.launch_id,
             lock,
             state,
         });
         if let Some(exit) = &self.unreported {
-            self.tell(ToAgent::Exited(exit.clone()));
+            self.send(ToAgent::Exited(exit.clone()));
         }
         if self.ask_at.is_none() {
             self.ask();
@@ -298,7 +305,7 @@ impl Launch {
             Some(etcd) => {
                 if ends {
                     self.ending.get_or_insert(Ending::Signal(kind.as_raw_value()));
-                    // An etcd was seen to take two minutes for its end. What it promised is on its disk.
+                    // An etcd was seen to take two minutes to end. What it acknowledged is on its disk.
                     self.kill_at.get_or_insert(Instant::now() + STOP_PATIENCE);
                 }
                 child::kill(etcd.pid, kind.as_raw_value());
@@ -321,24 +328,24 @@ impl Launch {
         let pid = Pid::from_child(&child);
         let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
         let tail = Tail::tee(stderr, io::stderr())?;
-        self.etcd = Some(Etcd {
+        self.etcd = Some(RunningEtcd {
             pid,
             plan,
             data_dir,
             since: Instant::now(),
             tail,
         });
-        self.tell(ToAgent::Started { pid: child.id(), plan });
+        self.send(ToAgent::Started { pid: child.id(), plan });
         Ok(())
     }
 
-    /// Looks who has ended, and says with which status the launcher ends, if it does.
+    /// Collects children that ended; returns the status with which the launcher ends, if it does.
     async fn collect(&mut self) -> Option<u8> {
         let ended = child::reap(self.etcd.as_ref().map(|etcd| etcd.pid))?;
         let etcd = self.etcd.take()?;
         self.kill_at = None;
         if etcd.since.elapsed() >= LONG_RUN {
-            self.pause = FIRST_PAUSE;
+            self.backoff.reset();
         }
         let stderr = etcd.tail.finish().await;
         self.ended(etcd.plan, Some(ended), stderr, &etcd.data_dir).await
@@ -354,7 +361,7 @@ impl Launch {
             stderr,
             had_wal,
         };
-        self.tell(ToAgent::Exited(exit.clone()));
+        self.send(ToAgent::Exited(exit.clone()));
         let left = self.leaving && exit.code == Some(0);
         self.leaving = false;
         self.unreported = Some(exit);
@@ -368,8 +375,7 @@ impl Launch {
                 (_, ended) => ended.map_or(COMMAND_NOT_FOUND, Ended::status),
             });
         }
-        self.ask_at = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.ask_at = Some(Instant::now() + self.backoff.pause());
         None
     }
 
@@ -377,15 +383,15 @@ impl Launch {
     async fn report(&mut self) {
         while self.unreported.is_some() {
             match self.events.recv().await {
-                Some(Event::Connected(link)) => {
+                Some(LinkEvent::Connected(link)) => {
                     self.link = Some(link);
                     self.greet();
                 }
-                Some(Event::Message(FromAgent::Noted { plan })) => {
+                Some(LinkEvent::Message(FromAgent::Noted { plan })) => {
                     self.unreported.take_if(|exit| exit.plan == plan);
                 }
-                Some(Event::Message(_)) => {}
-                Some(Event::Lost) => self.link = None,
+                Some(LinkEvent::Message(_)) => {}
+                Some(LinkEvent::Lost) => self.link = None,
                 None => return,
             }
         }
@@ -393,5 +399,4 @@ impl Launch {
 }
 
 #[cfg(test)]
-#[path = "launch_tests.rs"]
 mod tests;

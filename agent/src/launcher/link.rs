@@ -7,34 +7,33 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::protocol::{self, FromAgent, Lines, ToAgent};
+use crate::backoff::Backoff;
+use crate::socket::protocol::{self, FromAgent, Lines, ToAgent};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What happens on the connection.
+/// Changes of the connection, and messages on it.
 #[derive(Debug)]
-pub(super) enum Event {
-    /// It stands; this is the way to the agent, as long as it does.
+pub(crate) enum LinkEvent {
+    /// It stands, and this channel leads to the agent.
     Connected(mpsc::UnboundedSender<ToAgent>),
-    /// The agent says something.
     Message(FromAgent),
-    /// It is gone.
     Lost,
 }
 
-/// Connects, and connects again, until nobody wants to hear of it.
-pub(super) async fn keep_connected(socket: PathBuf, events: mpsc::Sender<Event>) {
-    let mut pause = FIRST_PAUSE;
+/// Connects, and connects again, until the receiver of events is gone.
+pub(crate) async fn keep_connected(socket: PathBuf, events: mpsc::Sender<LinkEvent>) {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut said = false;
     while !events.is_closed() {
         match UnixStream::connect(&socket).await {
             Ok(stream) => {
                 said = false;
                 if talk(stream, &events).await {
-                    pause = FIRST_PAUSE;
+                    backoff.reset();
                 }
-                _ = events.send(Event::Lost).await;
+                _ = events.send(LinkEvent::Lost).await;
             }
             Err(error) if !said => {
                 said = true;
@@ -42,18 +41,17 @@ pub(super) async fn keep_connected(socket: PathBuf, events: mpsc::Sender<Event>)
             }
             Err(_) => {}
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.pause()).await;
     }
 }
 
-/// Passes messages both ways until the connection ends; whether the agent said anything.
-async fn talk(stream: UnixStream, events: &mpsc::Sender<Event>) -> bool {
+/// Passes messages both ways until the connection ends; true if the agent said anything.
+async fn talk(stream: UnixStream, events: &mpsc::Sender<LinkEvent>) -> bool {
     let (from, mut to) = stream.into_split();
     let mut lines = Lines::new(from);
     let (sender, mut messages) = mpsc::unbounded_channel();
     let mut heard = false;
-    if events.send(Event::Connected(sender)).await.is_err() {
+    if events.send(LinkEvent::Connected(sender)).await.is_err() {
         return heard;
     }
     loop {
@@ -61,7 +59,7 @@ async fn talk(stream: UnixStream, events: &mpsc::Sender<Event>) -> bool {
             message = lines.next() => {
                 let Some(message) = message else { return heard };
                 heard = true;
-                if events.send(Event::Message(message)).await.is_err() {
+                if events.send(LinkEvent::Message(message)).await.is_err() {
                     return heard;
                 }
             }

@@ -1,27 +1,12 @@
-//! Both ends of the socket between the agent and the process that runs etcd.
+//! The launcher, process 1 of etcd's container: `muster-agent launch`.
 //!
-//! ```text
-//!  etcd's container                                agent's container
-//!  ┌───────────────────────────┐   agent.sock   ┌──────────────────────┐
-//!  │ launch ([`launch`])  ◀────┼────────────────┼───▶ server ([`server`]) │
-//!  │   └── etcd                │                │       ▲                │
-//!  │ leave  ([`leave`])   ◀────┼────────────────┼───────┘                │
-//!  └───────────────────────────┘                └──────────────────────┘
-//! ```
-//!
-//! - The launcher decides nothing: it runs what it is told, and says how it ended.
+//! - The launcher decides nothing: it runs etcd as the agent orders, and reports its end.
 //! - etcd outlives the agent: a lost connection changes nothing for etcd.
-//! - Whoever holds the volume's lock is the only one who runs etcd on it.
+//! - The holder of the volume's lock is the only one that runs etcd on it.
+//!
+//! It uses the socket's protocol and the volume's lock, and nothing of the API server, of etcd's
+//! clients or of the agent: so it can become a small executable of its own.
 
-pub mod launch;
-pub mod leave;
-pub mod protocol;
-pub mod server;
-
-pub(crate) mod child;
+pub(crate) mod launch;
 mod link;
-
-pub use launch::{LaunchConfig, launch};
-pub use leave::{LeaveConfig, LeaveEnd, leave};
-pub use protocol::{Exit, LaunchId, Lock, SOCKET};
-pub use server::{Launcher, LauncherState, LeaveRequest, NotConnected, Phase, Server, listen};
+mod tail;

@@ -18,57 +18,39 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use super::identity::{PendingArchive, VolumeIdentity, write_atomically};
+use super::{Result, Volume, VolumeError, hex, sync_dir, uuid_v4};
 
-use super::identity::{Identity, write_atomically};
-use super::{Error, Result, Volume, hex, sync_dir, uuid_v4};
-
-/// Why the data of a volume is set aside, and what the new volume is called.
+/// The cause for which the data of a volume is set aside, and the name of the new volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Archiving {
+pub(crate) struct Archiving {
     /// A few words; they become part of the directory's name.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The sentence for the person who finds the directory.
-    pub why: String,
+    pub(crate) why: String,
     /// The time, as it shall be shown.
-    pub at: String,
+    pub(crate) at: String,
     /// The member whose data this is, where known.
-    pub member_id: Option<u64>,
+    pub(crate) member_id: Option<u64>,
     /// The cluster whose data this is, where known.
-    pub cluster_id: Option<u64>,
+    pub(crate) cluster_id: Option<u64>,
     /// Random bytes: the name of the new volume.
-    pub random: [u8; 16],
-    /// Whether the new volume remembers that corrupt data was set aside: once is enough.
-    pub discarded_corrupt: bool,
+    pub(crate) random: [u8; 16],
+    /// True if the new volume remembers that corrupt data was set aside: that is done once.
+    pub(crate) discarded_corrupt: bool,
 }
 
-/// What [`Volume::prune`] did.
+/// The outcome of [`Volume::prune`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pruned {
+pub(crate) struct Pruned {
     /// The archives that are gone, by name, oldest first.
-    pub deleted: Vec<String>,
+    pub(crate) deleted: Vec<String>,
     /// The archives that stay, by name, oldest first.
-    pub kept: Vec<String>,
-}
-
-/// An archiving that has begun, as it stands in the identity file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Pending {
-    /// The name of the directory below `archive/`; none if there was no data.
-    directory: Option<String>,
-    /// The line for `why.txt`.
-    line: String,
-    /// The name of the new volume.
-    volume: String,
-    discarded_corrupt: bool,
-    /// The volume stays who it is: nothing was ever committed in the data.
-    #[serde(default)]
-    unborn: bool,
+    pub(crate) kept: Vec<String>,
 }
 
 /// Records what shall happen (step 1), and does it. Step 4 is left out for `unborn` data.
-pub(super) fn begin(volume: &mut Volume, archiving: Archiving, unborn: bool) -> Result<Option<PathBuf>> {
+pub(crate) fn begin(volume: &mut Volume, archiving: Archiving, unborn: bool) -> Result<Option<PathBuf>> {
     // One that an error cut short comes first; with no data left, it was this very one.
     if let Some(finished) = finish(volume)?
         && !exists(&volume.data_dir())?
@@ -81,7 +63,7 @@ pub(super) fn begin(volume: &mut Volume, archiving: Archiving, unborn: bool) -> 
     } else {
         None
     };
-    let pending = Pending {
+    let pending = PendingArchive {
         directory,
         line: line(&archiving),
         volume: uuid_v4(archiving.random),
@@ -93,7 +75,7 @@ pub(super) fn begin(volume: &mut Volume, archiving: Archiving, unborn: bool) -> 
 }
 
 /// Does what remains of an archiving that was recorded; nothing if there is none.
-pub(super) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
+pub(crate) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
     let Some(pending) = volume.identity.archiving.clone() else {
         return Ok(None);
     };
@@ -106,7 +88,7 @@ pub(super) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
             identity.archiving = None;
             return;
         }
-        let fresh = Identity::new(pending.volume, &identity.pod);
+        let fresh = VolumeIdentity::new(pending.volume, &identity.pod);
         let old = std::mem::replace(identity, fresh);
         identity.discarded_corrupt = pending.discarded_corrupt;
         identity.unknown = old.unknown;
@@ -121,17 +103,17 @@ fn move_data(volume: &Volume, target: &Path, line: &str) -> Result<()> {
     if !exists(&from)? {
         return Ok(());
     }
-    fs::create_dir_all(target).map_err(Error::io("create", target))?;
+    fs::create_dir_all(target).map_err(VolumeError::io("create", target))?;
     write_atomically(target, &target.join("why.txt"), format!("{line}\n").as_bytes())?;
     sync_dir(&archives(&volume.root))?;
-    fs::rename(&from, &to).map_err(Error::io("set aside", &from))?;
+    fs::rename(&from, &to).map_err(VolumeError::io("set aside", &from))?;
     sync_dir(target)?;
     sync_dir(&volume.root)
 }
 
 /// Deletes all but the newest archive of a log that was never written to. None of them holds anything that
 /// was ever acknowledged, and a start that fails early again and again would fill the disk with them.
-pub(super) fn prune_unborn(root: &Path) -> Result<()> {
+pub(crate) fn prune_unborn(root: &Path) -> Result<()> {
     let mut all = list(root)?;
     all.retain(|archive| archive.name.ends_with("-unborn"));
     all.pop();
@@ -146,7 +128,7 @@ pub(super) fn prune_unborn(root: &Path) -> Result<()> {
 }
 
 /// Deletes archives, oldest first: all but `keep`, or all while the disk is nearly full.
-pub(super) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pruned> {
+pub(crate) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pruned> {
     let mut all = list(root)?;
     let kept = all.split_off(all.len().saturating_sub(keep));
     let mut pruned = Pruned {
@@ -168,13 +150,13 @@ pub(super) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pr
 
 fn delete(root: &Path, name: String, pruned: &mut Pruned) -> Result<()> {
     let path = archives(root).join(&name);
-    fs::remove_dir_all(&path).map_err(Error::io("delete", &path))?;
+    fs::remove_dir_all(&path).map_err(VolumeError::io("delete", &path))?;
     pruned.deleted.push(name);
     Ok(())
 }
 
 fn nearly_full(root: &Path, min_free_percent: u8) -> Result<bool> {
-    let disk = rustix::fs::statvfs(root).map_err(|e| Error::io("measure", root)(e.into()))?;
+    let disk = rustix::fs::statvfs(root).map_err(|e| VolumeError::io("measure", root)(e.into()))?;
     let (free, all) = (u128::from(disk.f_bavail), u128::from(disk.f_blocks));
     Ok(free * 100 < all * u128::from(min_free_percent))
 }
@@ -190,11 +172,11 @@ fn list(root: &Path) -> Result<Vec<Archived>> {
     let entries = match fs::read_dir(&dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", &dir)(error)),
+        Err(error) => return Err(VolumeError::io("list", &dir)(error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let name = entry.map_err(Error::io("list", &dir))?.file_name();
+        let name = entry.map_err(VolumeError::io("list", &dir))?.file_name();
         found.extend(number(&name));
     }
     found.sort_by_key(|archived| archived.number);
@@ -215,7 +197,7 @@ fn archives(root: &Path) -> PathBuf {
 }
 
 fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(Error::io("look at", path))
+    path.try_exists().map_err(VolumeError::io("look at", path))
 }
 
 /// Lower-case letters and digits with single dashes between: safe in any file name.
@@ -246,5 +228,4 @@ fn line(archiving: &Archiving) -> String {
 }
 
 #[cfg(test)]
-#[path = "archive_tests.rs"]
 mod tests;

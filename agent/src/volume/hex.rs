@@ -3,23 +3,23 @@
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// Writes an ID the way etcd's tools show it, with leading zeros.
-pub fn format(id: u64) -> String {
+pub(crate) fn format(id: u64) -> String {
     format!("{id:016x}")
 }
 
 /// Reads an ID of 1 to 16 hexadecimal digits, without a prefix.
-pub fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<u64> {
     let digits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     digits.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// For `#[serde(with = "…")]`.
-pub fn serialize<S: Serializer>(id: &u64, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(id: &u64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&format(*id))
 }
 
 /// For `#[serde(with = "…")]`.
-pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is not an ID in hexadecimal")))
 }

@@ -1,4 +1,4 @@
-//! `identity.json`: who this volume is, and what it must remember over any crash.
+//! `identity.json`: the name of this volume, and its notes that survive any crash.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -7,91 +7,104 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result, archive, hex, sync_dir};
+use super::{Result, VolumeError, hex, sync_dir};
 
-/// What the identity file holds.
+/// The content of the identity file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Identity {
+pub(crate) struct VolumeIdentity {
     /// The name of this lifetime of the seat's storage (a random UUID).
-    pub volume: String,
+    pub(crate) volume: String,
     /// The seat: the name of the pod that this volume belongs to.
-    pub pod: String,
+    pub(crate) pod: String,
     /// The member that was added for this volume, once it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub join: Option<JoinRecord>,
+    pub(crate) join: Option<JoinRecord>,
     /// A write-ahead log was seen for the present member: one that is missing later is lost.
     #[serde(default)]
-    pub wal_seen: bool,
+    pub(crate) wal_seen: bool,
     /// This volume claimed the birth record, and may found the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<Claim>,
+    pub(crate) claim: Option<FoundingClaim>,
     /// The member on this volume was removed from its cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tombstone: Option<Tombstone>,
-    /// What etcd last served with.
+    pub(crate) tombstone: Option<Tombstone>,
+    /// The image and settings with which etcd served last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_good: Option<LastGood>,
+    pub(crate) last_good: Option<LastGood>,
     /// Data that etcd could not open was set aside on this volume: that is done once.
     #[serde(default)]
-    pub discarded_corrupt: bool,
-    /// An archiving that has begun; see [`archive`].
+    pub(crate) discarded_corrupt: bool,
+    /// An archiving that has begun; see [`archive`](super::archive).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) archiving: Option<archive::Pending>,
-    /// What a newer version wrote and this one does not know: kept.
+    pub(crate) archiving: Option<PendingArchive>,
+    /// Keys that a newer version wrote and this one does not know; they are kept.
     #[serde(flatten)]
-    pub(super) unknown: BTreeMap<String, serde_json::Value>,
+    pub(crate) unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// A member that was added to a cluster for a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JoinRecord {
+pub(crate) struct JoinRecord {
     /// The ID that the cluster gave the member.
     #[serde(with = "hex")]
-    pub member_id: u64,
-    /// The cluster.
+    pub(crate) member_id: u64,
     #[serde(with = "hex")]
-    pub cluster_id: u64,
+    pub(crate) cluster_id: u64,
 }
 
 /// The claim that a volume made on the birth record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Claim {
-    /// The cluster token.
-    pub token: String,
+pub(crate) struct FoundingClaim {
+    pub(crate) token: String,
     /// The cluster ID that follows from it.
     #[serde(with = "hex")]
-    pub cluster_id: u64,
+    pub(crate) cluster_id: u64,
 }
 
 /// A member that was removed from its cluster, and so never runs again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tombstone {
+pub(crate) struct Tombstone {
     /// The member that was removed.
     #[serde(with = "hex")]
-    pub member_id: u64,
+    pub(crate) member_id: u64,
     /// The cluster that removed it.
     #[serde(with = "hex")]
-    pub cluster_id: u64,
+    pub(crate) cluster_id: u64,
 }
 
 /// Image and settings of the last start that served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LastGood {
+pub(crate) struct LastGood {
     /// The image of the etcd container.
-    pub image: String,
-    /// The extra flags.
+    pub(crate) image: String,
     #[serde(default)]
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
 }
 
-impl Identity {
+/// An archiving that was recorded; opening the volume finishes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PendingArchive {
+    /// The name of the directory below `archive/`; none if there was no data.
+    pub(crate) directory: Option<String>,
+    /// The line for `why.txt`.
+    pub(crate) line: String,
+    /// The name of the new volume.
+    pub(crate) volume: String,
+    pub(crate) discarded_corrupt: bool,
+    /// True if the volume keeps its identity: nothing was ever committed in the data.
+    #[serde(default)]
+    pub(crate) unborn: bool,
+}
+
+impl VolumeIdentity {
     /// The identity of a volume that has nothing on it yet.
-    pub fn new(volume: String, pod: &str) -> Self {
+    pub(crate) fn new(volume: String, pod: &str) -> Self {
         Self {
             volume,
             pod: pod.to_owned(),
@@ -108,7 +121,7 @@ impl Identity {
 }
 
 /// A random (version 4) UUID from 16 random bytes.
-pub fn uuid_v4(mut random: [u8; 16]) -> String {
+pub(crate) fn uuid_v4(mut random: [u8; 16]) -> String {
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;
     let mut text = String::with_capacity(36);
@@ -121,21 +134,21 @@ pub fn uuid_v4(mut random: [u8; 16]) -> String {
     text
 }
 
-pub(super) fn path(root: &Path) -> PathBuf {
+pub(crate) fn path(root: &Path) -> PathBuf {
     root.join("identity.json")
 }
 
 /// Reads the identity; `None` if there is no identity file.
-pub(super) fn read(root: &Path) -> Result<Option<Identity>> {
+pub(crate) fn read(root: &Path) -> Result<Option<VolumeIdentity>> {
     let path = path(root);
     let text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", &path)(error)),
+        Err(error) => return Err(VolumeError::io("read", &path)(error)),
     };
-    match serde_json::from_slice::<Identity>(&text) {
+    match serde_json::from_slice::<VolumeIdentity>(&text) {
         Ok(identity) => Ok(Some(identity)),
-        Err(error) => Err(Error::Identity {
+        Err(error) => Err(VolumeError::Identity {
             path,
             why: error.to_string(),
         }),
@@ -143,9 +156,9 @@ pub(super) fn read(root: &Path) -> Result<Option<Identity>> {
 }
 
 /// Replaces the identity: after a crash the file has the old or the new content, whole.
-pub(super) fn write(root: &Path, identity: &Identity) -> Result<()> {
+pub(crate) fn write(root: &Path, identity: &VolumeIdentity) -> Result<()> {
     let path = path(root);
-    let mut text = serde_json::to_vec_pretty(identity).map_err(|error| Error::Identity {
+    let mut text = serde_json::to_vec_pretty(identity).map_err(|error| VolumeError::Identity {
         path: path.clone(),
         why: error.to_string(),
     })?;
@@ -154,18 +167,17 @@ pub(super) fn write(root: &Path, identity: &Identity) -> Result<()> {
 }
 
 /// Writes a file of the directory `dir` so that it is whole or absent, whatever happens.
-pub(super) fn write_atomically(dir: &Path, path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn write_atomically(dir: &Path, path: &Path, content: &[u8]) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(content)?;
         file.sync_all()
     };
-    write().map_err(Error::io("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(Error::io("replace", path))?;
+    write().map_err(VolumeError::io("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(VolumeError::io("replace", path))?;
     sync_dir(dir)
 }
 
 #[cfg(test)]
-#[path = "identity_tests.rs"]
 mod tests;

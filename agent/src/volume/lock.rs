@@ -7,28 +7,28 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use super::{Error, Result};
+use super::{Result, VolumeError};
 
 /// The volume is ours until this is dropped, or the process ends.
 #[derive(Debug)]
-pub struct VolumeLock {
+pub(crate) struct VolumeLock {
     _file: File,
 }
 
 impl VolumeLock {
     /// Takes the lock of the volume at `root`, without waiting: `None` if another process has it.
-    pub fn try_acquire(root: &Path) -> Result<Option<Self>> {
+    pub(crate) fn try_acquire(root: &Path) -> Result<Option<Self>> {
         let path = root.join("lock");
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(Error::io("open", &path))?;
+            .map_err(VolumeError::io("open", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => Err(VolumeError::io("lock", &path)(error)),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The volume of a seat: who it is, what etcd left on it, and what was set aside.
+//! The volume of a seat: its identity, etcd's data, and the data that was set aside.
 //!
 //! ```text
 //! /var/lib/etcd
-//! ├── identity.json     who this volume is (see [`identity`])
+//! ├── identity.json     the volume's identity (see [`identity`])
 //! ├── lock              held by the launcher while it lives (see [`lock`])
 //! ├── data/             etcd's data directory
 //! │   └── member/wal/   its write-ahead log (see [`wal`])
@@ -16,92 +16,29 @@
 //! survives a crash at any point: opening the volume again finishes an archiving
 //! that was cut short.
 
-pub mod archive;
-pub mod hex;
-pub mod identity;
-pub mod lock;
+pub(crate) mod archive;
+mod error;
+pub(crate) mod hex;
+pub(crate) mod identity;
+pub(crate) mod lock;
 pub mod wal;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-pub use archive::{Archiving, Pruned};
-pub use identity::{Claim, Identity, JoinRecord, LastGood, Tombstone, uuid_v4};
-pub use lock::VolumeLock;
-pub use wal::Metadata;
+pub(crate) use archive::{Archiving, Pruned};
+pub use error::{Result, VolumeError};
+pub(crate) use identity::{FoundingClaim, JoinRecord, LastGood, Tombstone, VolumeIdentity, uuid_v4};
+pub(crate) use lock::VolumeLock;
+pub(crate) use wal::Metadata;
 
-/// Where the volume is mounted in every container of the pod.
-pub const DEFAULT_ROOT: &str = "/var/lib/etcd";
-
-/// Why something on the volume could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The operating system said no.
-    #[error("cannot {what} {path}: {source}", path = path.display())]
-    Io {
-        /// What was tried, as a verb: "read", "rename".
-        what: &'static str,
-        /// The file or directory it was tried on.
-        path: PathBuf,
-        /// What the operating system answered.
-        source: io::Error,
-    },
-    /// The identity file is there, and is no identity.
-    #[error(
-        "{path} is not a readable identity: {why}. Nothing was changed. Restore this file; \
-         or, if this seat's data may go, delete the volume claim and the pod, and the seat \
-         joins again with an empty volume",
-        path = path.display()
-    )]
-    Identity {
-        /// The identity file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The volume belongs to another seat: it was copied, restored or mounted in the wrong place.
-    #[error(
-        "{path} says that this volume belongs to pod {found}, and this is pod {expected}. \
-         Two seats must never run the same member, so nothing was started. Mount an empty \
-         volume here, or the one that belongs here",
-        path = path.display()
-    )]
-    OtherSeat {
-        /// The identity file.
-        path: PathBuf,
-        /// The pod that the file names.
-        found: String,
-        /// The pod that opened it.
-        expected: String,
-    },
-    /// The write-ahead log does not say which member it belongs to.
-    #[error("{path} does not say which member it belongs to: {why}", path = path.display())]
-    Wal {
-        /// The log segment, or the directory of segments.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: wal::Malformed,
-    },
-}
-
-/// What the functions of this module return.
-pub type Result<T> = std::result::Result<T, Error>;
-
-impl Error {
-    pub(crate) fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
-        move |source| Self::Io {
-            what,
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
+/// Path at which the volume is mounted in every container of the pod.
+pub(crate) const DEFAULT_ROOT: &str = "/var/lib/etcd";
 
 /// An open volume, and the identity that is on its disk.
 #[derive(Debug)]
-pub struct Volume {
+pub(crate) struct Volume {
     root: PathBuf,
-    identity: Identity,
+    identity: VolumeIdentity,
 }
 
 impl Volume {
@@ -109,11 +46,11 @@ impl Volume {
     ///
     /// A volume without an identity gets one, named by `random`. An archiving that was
     /// cut short is finished first, so what comes back is never a state in between.
-    pub fn open(root: impl Into<PathBuf>, pod: &str, random: [u8; 16]) -> Result<Self> {
+    pub(crate) fn open(root: impl Into<PathBuf>, pod: &str, random: [u8; 16]) -> Result<Self> {
         let root = root.into();
         let identity = match identity::read(&root)? {
             Some(identity) if identity.pod != pod => {
-                return Err(Error::OtherSeat {
+                return Err(VolumeError::OtherSeat {
                     path: identity::path(&root),
                     found: identity.pod,
                     expected: pod.to_owned(),
@@ -121,7 +58,7 @@ impl Volume {
             }
             Some(identity) => identity,
             None => {
-                let identity = Identity::new(uuid_v4(random), pod);
+                let identity = VolumeIdentity::new(uuid_v4(random), pod);
                 identity::write(&root, &identity)?;
                 identity
             }
@@ -131,18 +68,13 @@ impl Volume {
         Ok(volume)
     }
 
-    /// The root of the volume.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// etcd's data directory, whether it exists or not.
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.root.join("data")
     }
 
-    /// What the identity file says; memory and disk never differ.
-    pub fn identity(&self) -> &Identity {
+    /// The identity, which never differs from the file on the disk.
+    pub(crate) fn identity(&self) -> &VolumeIdentity {
         &self.identity
     }
 
@@ -150,7 +82,7 @@ impl Volume {
     ///
     /// Writes nothing when `change` changes nothing. When writing fails, memory keeps
     /// what the disk has.
-    pub fn update(&mut self, change: impl FnOnce(&mut Identity)) -> Result<()> {
+    pub(crate) fn update(&mut self, change: impl FnOnce(&mut VolumeIdentity)) -> Result<()> {
         let mut next = self.identity.clone();
         change(&mut next);
         if next != self.identity {
@@ -160,18 +92,13 @@ impl Volume {
         Ok(())
     }
 
-    /// Writes the identity as it is, durably: whoever must be able to note something soon learns here if it cannot.
-    pub fn rewrite(&self) -> Result<()> {
+    /// Writes the identity as it is, durably: a test, before something must be noted, of whether it can be.
+    pub(crate) fn rewrite(&self) -> Result<()> {
         identity::write(&self.root, &self.identity)
     }
 
-    /// Whether etcd would find a write-ahead log and resume.
-    pub fn has_wal(&self) -> Result<bool> {
-        wal::has_wal(&self.data_dir())
-    }
-
     /// The member and the cluster that the write-ahead log belongs to; `None` without a log.
-    pub fn wal_metadata(&self) -> Result<Option<Metadata>> {
+    pub(crate) fn wal_metadata(&self) -> Result<Option<Metadata>> {
         wal::read_metadata(&self.data_dir())
     }
 
@@ -180,29 +107,29 @@ impl Volume {
     /// Returns the directory it now lies in, or `None` if there was no data. After an
     /// error it may have begun: call it again before etcd starts on this volume (see
     /// [`Volume::is_archiving`]).
-    pub fn archive(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
+    pub(crate) fn archive(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
         archive::begin(self, archiving, false)
     }
 
-    /// Whether etcd was cut short before its first write on this volume, which founds: its
-    /// log is there, and it can neither serve nor ever tell anybody of it.
-    pub fn is_unborn(&self) -> Result<bool> {
+    /// True if etcd was cut short before its first write on this volume, which founds: its
+    /// log is there, and it can neither serve nor resume.
+    pub(crate) fn is_unborn(&self) -> Result<bool> {
         let founds = self.identity.claim.is_some() && self.identity.join.is_none() && !self.identity.wal_seen;
         Ok(founds && wal::is_unborn(&self.data_dir())?)
     }
 
-    /// Moves such a log out of the way; the volume stays who it is, and may found again.
-    pub fn archive_unborn(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
+    /// Moves such a log out of the way; the volume keeps its identity, and may found again.
+    pub(crate) fn archive_unborn(&mut self, archiving: Archiving) -> Result<Option<PathBuf>> {
         archive::begin(self, archiving, true)
     }
 
-    /// Whether an archiving began and could not be finished: etcd must not start now.
-    pub fn is_archiving(&self) -> bool {
+    /// True if an archiving began and could not be finished: etcd must not start now.
+    pub(crate) fn is_archiving(&self) -> bool {
         self.identity.archiving.is_some()
     }
 
     /// Deletes all but the newest archive of a log that was never written to.
-    pub fn prune_unborn(&self) -> Result<()> {
+    pub(crate) fn prune_unborn(&self) -> Result<()> {
         archive::prune_unborn(&self.root)
     }
 
@@ -210,7 +137,7 @@ impl Volume {
     ///
     /// For when this volume's member is a voter. Of the disk less than `min_free_percent`
     /// per cent may be free: then the newest archives go too.
-    pub fn prune(&self, keep: usize, min_free_percent: u8) -> Result<Pruned> {
+    pub(crate) fn prune(&self, keep: usize, min_free_percent: u8) -> Result<Pruned> {
         archive::prune(&self.root, keep, min_free_percent)
     }
 
@@ -223,5 +150,5 @@ impl Volume {
 fn sync_dir(dir: &Path) -> Result<()> {
     std::fs::File::open(dir)
         .and_then(|dir| dir.sync_all())
-        .map_err(Error::io("sync", dir))
+        .map_err(VolumeError::io("sync", dir))
 }

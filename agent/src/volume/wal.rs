@@ -1,4 +1,4 @@
-//! Reads, from etcd's write-ahead log, which member and which cluster the data belongs to.
+//! The member and the cluster that etcd's write-ahead log belongs to.
 //!
 //! A log is a directory of segments, `{sequence}-{index}.wal`. Each segment is a row of
 //! frames, and begins with a checksum record and the metadata record:
@@ -15,18 +15,18 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Result};
+use super::{Result, VolumeError};
 
-/// Whose data a write-ahead log holds.
+/// The identity that a write-ahead log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// The member's ID.
+    /// The ID of the member.
     pub node_id: u64,
-    /// The cluster's ID.
+    /// The ID of the cluster.
     pub cluster_id: u64,
 }
 
-/// Why a log segment could not be understood.
+/// The defect of a log segment that could not be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// The segment ends before its metadata record does.
@@ -50,7 +50,7 @@ const TYPE_STATE: u64 = 3;
 const TYPE_CRC: u64 = 4;
 const TYPE_SNAPSHOT: u64 = 5;
 
-/// Whether etcd finds a log in the data directory `data`, and resumes: any `*.wal` file.
+/// True if etcd finds a log in the data directory `data`, and resumes: any `*.wal` file.
 pub fn has_wal(data: &Path) -> Result<bool> {
     Ok(!segments(data)?.is_empty())
 }
@@ -70,7 +70,7 @@ pub fn read_metadata(data: &Path) -> Result<Option<Metadata>> {
     newest_error.map_or(Ok(None), Err)
 }
 
-/// Whether the log is whole, and yet nothing was ever committed in it: etcd was cut short
+/// True if the log is whole, and yet nothing was ever committed in it: etcd was cut short
 /// between making the log and its first write. Content that is unclear says no.
 ///
 /// For a founder that is a dead end: its membership is in that first write, and an etcd
@@ -80,8 +80,8 @@ pub fn is_unborn(data: &Path) -> Result<bool> {
     let [only] = segments.as_slice() else {
         return Ok(false);
     };
-    let file = File::open(only).map_err(Error::io("read", only))?;
-    holds_no_commit(BufReader::new(file)).map_err(Error::io("read", only))
+    let file = File::open(only).map_err(VolumeError::io("read", only))?;
+    holds_no_commit(BufReader::new(file)).map_err(VolumeError::io("read", only))
 }
 
 /// Reads records until the zeros that etcd allocated in advance, or until one says otherwise.
@@ -146,11 +146,11 @@ fn segments(data: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(Error::io("list", &dir)(error)),
+        Err(error) => return Err(VolumeError::io("list", &dir)(error)),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let path = entry.map_err(Error::io("list", &dir))?.path();
+        let path = entry.map_err(VolumeError::io("list", &dir))?.path();
         if path.extension().is_some_and(|extension| extension == "wal") {
             found.push(path);
         }
@@ -163,8 +163,8 @@ fn read_segment(path: &Path) -> Result<Metadata> {
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(HEAD).read_to_end(&mut head))
-        .map_err(Error::io("read", path))?;
-    parse_segment(&head).map_err(|why| Error::Wal {
+        .map_err(VolumeError::io("read", path))?;
+    parse_segment(&head).map_err(|why| VolumeError::Wal {
         path: path.to_owned(),
         why,
     })
@@ -265,5 +265,4 @@ fn crc32c(previous: u32, bytes: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "wal_tests.rs"]
 mod tests;

@@ -1,0 +1,101 @@
+//! The loop: look, decide, publish, act.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_api::names::AGENT_PORT;
+use muster_membership::{Decision, Time, Workload, decide};
+use tokio::sync::{mpsc, watch};
+
+use super::agent::Agent;
+use super::http;
+use super::metrics::AgentMetrics;
+use crate::config::Config;
+use crate::kubernetes::{EventWriter, Kubernetes, Publisher, WorkloadReader};
+use crate::socket::server::{self, LauncherState, LeaveRequest};
+
+/// Runs the agent until the process is ended.
+///
+/// # Errors
+/// Something that trying again cannot mend: settings, the socket, the port.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let mut socket = server::listen(&config.socket)?;
+    let launcher = socket.launcher.clone();
+    let client = kube::Client::try_default().await?;
+    let api = Kubernetes::new(client.clone(), &config);
+    let reader = Arc::new(WorkloadReader::new(api.clone()));
+    let writer = EventWriter::start(client, &config, reader.subject());
+    let (hint_sender, hint) = watch::channel(None);
+    let watcher = reader.clone();
+    tokio::spawn(async move { watcher.watch(hint_sender).await });
+    let publisher = Publisher::start(&api, reader.cluster());
+    let (report_sender, report) = watch::channel(None);
+    let (metrics, registry) = AgentMetrics::registered();
+    let address = SocketAddr::new(unspecified(&config), AGENT_PORT);
+    http::serve(address, report, Arc::new(registry)).await?;
+    let mut wake_ups = WakeUps {
+        launcher: launcher.watch(),
+        hint: hint.clone(),
+    };
+    let mut agent = Agent::new(config, launcher, api, reader, hint, writer, report_sender)?;
+    let mut needs = BTreeSet::new();
+    loop {
+        agent.observe(&needs).await;
+        let now = agent.now();
+        let decision = decide(&agent.observed, &agent.memory, now);
+        agent.memory = decision.memory.clone();
+        metrics.count(&decision);
+        agent.note_good_start(now);
+        agent.publish(&decision, &publisher, &metrics, now);
+        agent.send_events(&decision, now);
+        agent.carry_out(&decision).await;
+        tracing::trace!(phase = ?decision.phase, needs = ?decision.needs, hint = ?agent.observed.hint, "turn");
+        needs = decision.needs;
+        let wait = agent.until(decision.next_check);
+        wake_ups.wait(wait, &mut socket.leaves, &mut agent.hooks).await;
+    }
+}
+
+/// Every address of the pod's family.
+fn unspecified(config: &Config) -> IpAddr {
+    if config.pod_ip.is_ipv6() {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
+}
+
+/// Changes that wake the loop before its time.
+struct WakeUps {
+    launcher: watch::Receiver<LauncherState>,
+    hint: watch::Receiver<Option<Workload>>,
+}
+
+impl WakeUps {
+    async fn wait(
+        &mut self,
+        wait: Duration,
+        leaves: &mut mpsc::UnboundedReceiver<LeaveRequest>,
+        hooks: &mut Vec<LeaveRequest>,
+    ) {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            Ok(()) = self.launcher.changed() => {}
+            Ok(()) = self.hint.changed() => {}
+            Some(hook) = leaves.recv() => hooks.push(hook),
+        }
+    }
+}
+
+impl Agent {
+    /// Sends the Events that follow from the seat's state.
+    fn send_events(&mut self, decision: &Decision, now: Time) {
+        let Some(phase) = decision.phase else { return };
+        let (quorum, seat) = (self.quorum(now), self.observed.me.seat);
+        for event in self.event_log.state_seen(phase, quorum, &decision.why, seat, now) {
+            self.events.send(event);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The identity file: durability, unknown keys, defects, volumes of other seats.
+
+use super::*;
+use crate::volume::Volume;
+
+fn open(root: &Path) -> Result<Volume> {
+    Volume::open(root, "c1-0", [7; 16])
+}
+
+#[test]
+fn a_fresh_volume_gets_a_name_that_stays() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("lost+found")).unwrap();
+    let name = open(root.path()).unwrap().identity().volume.clone();
+    assert_eq!(name, "07070707-0707-4707-8707-070707070707");
+    let again = Volume::open(root.path(), "c1-0", [8; 16]).unwrap();
+    assert_eq!(again.identity().volume, name);
+    assert!(root.path().join("lost+found").exists());
+}
+
+#[test]
+fn everything_survives_on_the_disk_with_ids_that_json_tools_do_not_round() {
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = open(root.path()).unwrap();
+    volume
+        .update(|identity| {
+            identity.join = Some(JoinRecord {
+                member_id: u64::MAX,
+                cluster_id: 0xab,
+            });
+            identity.claim = Some(FoundingClaim {
+                token: "t".to_owned(),
+                cluster_id: 1 << 63,
+            });
+            identity.tombstone = Some(Tombstone {
+                member_id: 3,
+                cluster_id: 4,
+            });
+            identity.last_good = Some(LastGood {
+                image: "i".to_owned(),
+                options: vec![],
+            });
+            identity.wal_seen = true;
+        })
+        .unwrap();
+    let text = fs::read_to_string(path(root.path())).unwrap();
+    assert!(text.contains(r#""memberId": "ffffffffffffffff""#), "{text}");
+    assert!(text.contains(r#""clusterId": "00000000000000ab""#), "{text}");
+    assert_eq!(open(root.path()).unwrap().identity(), volume.identity());
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let text = r#"{"volume": "v", "pod": "c1-0", "colour": {"is": "blue"}}"#;
+    fs::write(path(root.path()), text).unwrap();
+    open(root.path())
+        .unwrap()
+        .update(|identity| identity.wal_seen = true)
+        .unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(path(root.path())).unwrap()).unwrap();
+    assert_eq!(written["colour"]["is"], "blue");
+    assert_eq!(written["walSeen"], true);
+}
+
+#[test]
+fn an_unreadable_identity_is_an_error_with_a_way_out_and_stays_as_it_is() {
+    for text in ["", "{", "[]", r#"{"volume": "v"}"#, "\0\0\0"] {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(path(root.path()), text).unwrap();
+        let error = open(root.path()).unwrap_err();
+        assert!(matches!(error, VolumeError::Identity { .. }), "{error}");
+        let sentence = error.to_string();
+        assert!(sentence.contains("identity.json"), "{sentence}");
+        assert!(sentence.contains("delete the volume claim"), "{sentence}");
+        assert_eq!(fs::read_to_string(path(root.path())).unwrap(), text);
+    }
+}
+
+#[test]
+fn another_seats_volume_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    open(root.path()).unwrap();
+    let error = Volume::open(root.path(), "c1-1", [7; 16]).unwrap_err().to_string();
+    assert!(error.contains("belongs to pod c1-0, and this is pod c1-1"), "{error}");
+}
+
+#[test]
+fn memory_never_says_what_the_disk_does_not() {
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = open(root.path()).unwrap();
+    // A directory in the place of the temporary file: writing fails, for root too.
+    fs::create_dir(root.path().join("identity.tmp")).unwrap();
+    let error = volume
+        .update(|identity| identity.wal_seen = true)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot write") && error.contains("identity.tmp"),
+        "{error}"
+    );
+    assert!(!volume.identity().wal_seen);
+    assert!(!open(root.path()).unwrap().identity().wal_seen);
+}
+
+#[test]
+fn a_temporary_file_of_a_crash_is_no_obstacle() {
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = open(root.path()).unwrap();
+    fs::write(root.path().join("identity.tmp"), "half a").unwrap();
+    volume.update(|identity| identity.wal_seen = true).unwrap();
+    assert!(open(root.path()).unwrap().identity().wal_seen);
+}
+
+#[test]
+fn no_change_writes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = open(root.path()).unwrap();
+    fs::create_dir(root.path().join("identity.tmp")).unwrap();
+    volume.update(|identity| identity.wal_seen = false).unwrap();
+}
+
+#[test]
+fn a_volume_that_cannot_be_written_is_found_out_before_something_must_be_noted() {
+    let root = tempfile::tempdir().unwrap();
+    let volume = Volume::open(root.path(), "c-0", [7; 16]).unwrap();
+    volume.rewrite().unwrap();
+    assert_eq!(&read(root.path()).unwrap().unwrap(), volume.identity());
+    std::fs::remove_dir_all(root.path()).unwrap();
+    assert!(matches!(volume.rewrite(), Err(VolumeError::Io { .. })));
+}
