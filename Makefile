@@ -104,6 +104,11 @@ verify-shell:
 	cd tests/testbed && shellcheck -x testbed lib/cni-bridge
 	shellcheck -x hack/*.sh images/*.sh .ci/run
 
+.PHONY: deny
+deny: ## advisories, licences and sources of the dependencies, by deny.toml (needs the network and cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
+
 ##@ Tests
 
 .PHONY: unit
