@@ -33,11 +33,11 @@ say = @printf '\n==> %s\n' "$(strip $(1))"
 ##@ The two to begin with
 
 .PHONY: demo
-demo: ## from a clean clone to a cluster of 3, to 5, and back to 3 (Linux, root)
+demo: ## a local Kubernetes, and a cluster of 3 scaled to 5 and back to 3 (Linux, root)
 	@hack/demo.sh
 
 .PHONY: test
-test: prerequisites ## everything: verify, unit, faults, e2e, churn (Linux, root; removes the bed at the end)
+test: prerequisites ## verify, unit, faults-quick, the e2e suite ci, 3 minutes of churn (Linux, root; the bed is removed at the end)
 	$(call say,test: checks$(comma) unit tests$(comma) faults$(comma) then end to end on a real Kubernetes)
 	@$(MAKE) verify
 	@$(MAKE) bed-build
@@ -46,10 +46,30 @@ test: prerequisites ## everything: verify, unit, faults, e2e, churn (Linux, root
 	@{ $(MAKE) e2e BED=keep SUITE=ci JOBS=2 && $(MAKE) churn BED=down MINUTES=3; } \
 		|| { $(testbed) down; exit 1; }
 
-##@ Checks that change nothing, and their mending
+##@ While you work
+
+.PHONY: check
+check: verify-format verify-clippy verify-tidy ## format, clippy, style, the core's tests and scenarios: the loop to work in
+	$(call say,check: the core's tests and golden scenarios)
+	cargo test --locked -q -p muster-reasons -p muster-membership
+
+.PHONY: fix
+fix: generate ## format the code and write the generated files
+	cargo fmt --all
+
+.PHONY: generate
+generate: ## write deploy/ (the definition, the manifests, the chart) and the list of reasons in docs/operations.md
+	cargo run --locked -q -p muster-operator -- generate --dir deploy
+
+.PHONY: golden
+golden: ## write the golden scenarios of the core anew; read the difference before you commit it
+	UPDATE_GOLDEN=1 cargo test --locked -q -p muster-membership --test golden
+	git diff --stat -- membership/tests/golden
+
+##@ Checks that change nothing
 
 .PHONY: verify
-verify: verify-format verify-clippy verify-generated verify-shell ## format, clippy, generated files, shell scripts
+verify: verify-format verify-clippy verify-tidy verify-docs verify-generated verify-shell ## format, clippy, style, links of rustdoc, generated files, shell scripts
 
 .PHONY: verify-format
 verify-format:
@@ -60,6 +80,18 @@ verify-format:
 verify-clippy:
 	$(call say,verify: clippy)
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: verify-tidy
+verify-tidy:
+	$(call say,verify: style)
+	cargo test --locked -q -p muster-tidy
+
+# The pages are for people who work on the code, so they have private items, and links to them.
+.PHONY: verify-docs
+verify-docs:
+	$(call say,verify: links of rustdoc)
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" \
+		cargo doc --locked -q --workspace --no-deps --document-private-items --keep-going
 
 .PHONY: verify-generated
 verify-generated:
@@ -72,74 +104,71 @@ verify-shell:
 	cd tests/testbed && shellcheck -x testbed lib/cni-bridge
 	shellcheck -x hack/*.sh images/*.sh .ci/run
 
-.PHONY: fix
-fix: generate ## format the code, write the generated files
-	cargo fmt --all
-
-.PHONY: generate
-generate: ## write the definition, the manifests and the chart into deploy/
-	cargo run --locked -q -p muster-operator -- generate --dir deploy
+.PHONY: deny
+deny: ## advisories, licences and sources of the dependencies, by deny.toml (needs the network and cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
 
 ##@ Tests
 
 .PHONY: unit
-unit: ## tests without Kubernetes
+unit: ## all unit tests, the golden scenarios, the short searches of the model
 	$(call say,unit: the workspace)
 	cargo test --locked --workspace
 	$(call say,unit: the checker of churn histories)
 	cd tests/churn-check && go test ./...
 
 .PHONY: model
-model: ## search the model of the membership protocol: a table of the long searches, and the deliberate bugs
+model: ## the long searches of the protocol's model, and its deliberate bugs (ten minutes)
 	$(call say,model: the long searches (about ten minutes on one core))
 	cargo run --locked -q --profile model -p muster-membership-model -- table
 	$(call say,model: each deliberate bug$(comma) with its counterexample)
 	cargo run --locked -q --profile model -p muster-membership-model -- bugs
 
 .PHONY: faults
-faults: ## a fault at every step: real agents and etcd, no Kubernetes (CASE= ETCD= JOBS=)
+faults: ## every fault at every step: real agents and etcd, no Kubernetes (CASE= ETCD= JOBS=; Linux, root)
 	$(call say,faults: $(or $(CASE),every step with every fault)$(if $(ETCD),$(comma) etcd $(ETCD)))
 	@cargo build --locked -q -p muster-agent -p muster-faults
 	@target/debug/muster-faults run --jobs $(FAULT_JOBS) $(if $(ETCD),--etcd $(ETCD)) $(subst $(comma), ,$(CASE))
 
 .PHONY: faults-quick
-faults-quick: ## some of them: each step's story, each fault
+faults-quick: ## 21 of these cases, in which each story and each fault occurs once or more
 	$(call say,faults: each story$(comma) each fault)
 	@cargo build --locked -q -p muster-agent -p muster-faults
 	@target/debug/muster-faults run --jobs $(FAULT_JOBS) --quick
 
 .PHONY: e2e
-e2e: ## scenarios on a real Kubernetes (SCENARIO= SUITE= ETCD= JOBS=)
+e2e: ## scenarios on a real Kubernetes (SCENARIO= SUITE= ETCD= JOBS=; Linux, root)
 	$(call say,e2e: $(or $(SCENARIO),the $(SUITE) suite)$(if $(ETCD), with etcd $(ETCD)))
 	@hack/on-bed.sh $(e2e) run --suite $(SUITE) --jobs $(JOBS) $(if $(ETCD),--etcd $(ETCD)) $(subst $(comma), ,$(SCENARIO))
 
 .PHONY: e2e-list
-e2e-list: ## the scenarios' names
+e2e-list: ## the names of the scenarios and their suites
 	@cargo run --locked -q -p muster-e2e -- list
 
 .PHONY: churn
-churn: ## random scaling and faults, the history checked (MINUTES= SEED= ETCD=)
+churn: ## random scaling and faults; the clients' history is checked afterwards (MINUTES= SEED= ETCD=)
 	$(call say,churn: $(MINUTES) minutes$(comma) seed $(SEED))
 	@hack/on-bed.sh $(e2e) churn --minutes $(MINUTES) --seed $(SEED) $(if $(ETCD),--etcd $(ETCD))
 
 .PHONY: bench
-bench: ## how long each step takes, beside the same pods without Muster
+bench: ## the time of each step, beside the same pods without Muster
 	$(call say,bench)
 	@hack/on-bed.sh $(e2e) bench $(if $(ETCD),--etcd $(ETCD))
 
 ##@ Images and the test bed
 
 .PHONY: images
-images: ## build out/images/agent.tar and out/images/operator.tar
+images: ## build out/images/agent.tar and out/images/operator.tar (Linux)
 	images/build.sh
 
 .PHONY: bed-build
-bed-build: ## build the test bed's own programs, once for this machine
+bed-build: ## build the test bed's Kubernetes and etcd from source, once for this machine
 	$(call say,the test bed's programs (a first build takes a quarter of an hour on 2 cores))
 	@$(testbed) build
 
 .PHONY: bed-up
-bed-up: prerequisites ## a local Kubernetes, with the images loaded and the operator running
+bed-up: prerequisites ## start a local Kubernetes, load the images and run the operator
 	@hack/install.sh
 
 .PHONY: bed-down
@@ -147,15 +176,15 @@ bed-down: ## remove the local Kubernetes
 	@$(testbed) down
 
 .PHONY: clean-up
-clean-up: bed-down ## bed-down, and remove out/ (compiled programs stay)
+clean-up: bed-down ## remove the local Kubernetes and out/ (compiled programs stay)
 	rm -rf out
 
 .PHONY: prerequisites
-prerequisites: ## install or name what this machine lacks
+prerequisites: ## install what this machine lacks, or name it
 	@hack/prerequisites.sh
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
