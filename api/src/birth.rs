@@ -45,12 +45,12 @@ pub struct BirthRecord {
     /// A cluster that a person gave up.
     pub abandoned: Option<HexId>,
     /// Progress of the founding.
-    pub phase: Phase,
+    pub phase: Founding,
 }
 
 /// Progress of a cluster's founding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+pub enum Founding {
     /// Nobody has claimed to found.
     Unclaimed,
     /// A volume has claimed, and may still be starting.
@@ -112,13 +112,13 @@ impl BirthRecord {
             owner: owner.into(),
             no_older_volumes,
             abandoned: None,
-            phase: Phase::Unclaimed,
+            phase: Founding::Unclaimed,
         }
     }
 
     /// A record of a cluster that is known to exist.
     pub fn formed(owner: impl Into<String>, cluster_id: HexId) -> Self {
-        let phase = Phase::Formed(Formed {
+        let phase = Founding::Formed(Formed {
             cluster_id,
             claim: None,
         });
@@ -133,18 +133,18 @@ impl BirthRecord {
     /// The ID of the cluster that was claimed or formed.
     pub fn cluster_id(&self) -> Option<HexId> {
         match &self.phase {
-            Phase::Unclaimed => None,
-            Phase::Claimed(claim) => Some(claim.cluster_id),
-            Phase::Formed(formed) => Some(formed.cluster_id),
+            Founding::Unclaimed => None,
+            Founding::Claimed(claim) => Some(claim.cluster_id),
+            Founding::Formed(formed) => Some(formed.cluster_id),
         }
     }
 
     /// The founding claim, if it is known.
     pub fn claim(&self) -> Option<&Claim> {
         match &self.phase {
-            Phase::Unclaimed => None,
-            Phase::Claimed(claim) => Some(claim),
-            Phase::Formed(formed) => formed.claim.as_ref(),
+            Founding::Unclaimed => None,
+            Founding::Claimed(claim) => Some(claim),
+            Founding::Formed(formed) => formed.claim.as_ref(),
         }
     }
 
@@ -154,7 +154,7 @@ impl BirthRecord {
         if self.abandoned.is_some() && self.abandoned == self.cluster_id() {
             Self {
                 no_older_volumes: false,
-                phase: Phase::Unclaimed,
+                phase: Founding::Unclaimed,
                 ..self.clone()
             }
         } else {
@@ -179,9 +179,9 @@ impl BirthRecord {
     /// Writes a ConfigMap's data.
     pub fn to_data(&self) -> BTreeMap<String, String> {
         let phase = match &self.phase {
-            Phase::Unclaimed => UNCLAIMED,
-            Phase::Claimed(_) => CLAIMED,
-            Phase::Formed(_) => FORMED,
+            Founding::Unclaimed => UNCLAIMED,
+            Founding::Claimed(_) => CLAIMED,
+            Founding::Formed(_) => FORMED,
         };
         let mut data = BTreeMap::from([
             (key::PHASE.to_owned(), phase.to_owned()),
@@ -213,17 +213,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn phase(&self) -> Result<Phase, BirthError> {
+    fn phase(&self) -> Result<Founding, BirthError> {
         match self.text(key::PHASE).as_deref() {
-            None | Some(UNCLAIMED) => Ok(Phase::Unclaimed),
-            Some(CLAIMED) => Ok(Phase::Claimed(self.claim(CLAIMED)?)),
+            None | Some(UNCLAIMED) => Ok(Founding::Unclaimed),
+            Some(CLAIMED) => Ok(Founding::Claimed(self.claim(CLAIMED)?)),
             Some(FORMED) => {
                 let claim = self
                     .data
                     .contains_key(key::TOKEN)
                     .then(|| self.claim(FORMED))
                     .transpose()?;
-                Ok(Phase::Formed(Formed {
+                Ok(Founding::Formed(Formed {
                     cluster_id: self.required(FORMED, key::CLUSTER_ID)?,
                     claim,
                 }))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ObjectMeta, PostParams};
 use muster_api::HexId;
-use muster_api::birth::{BirthRecord, Claim, Formed, Phase};
+use muster_api::birth::{BirthRecord, Claim, Formed, Founding};
 use muster_membership::{Birth, BirthPhase, ClusterId, Seat};
 
 use super::Kubernetes;
@@ -74,11 +74,11 @@ impl BirthStore {
     ) -> Result<(), BirthFailure> {
         self.write(|record| {
             let effective = record.effective();
-            if effective.phase != Phase::Unclaimed {
+            if effective.phase != Founding::Unclaimed {
                 return Err(BirthFailure::Changed("it is claimed"));
             }
             Ok(BirthRecord {
-                phase: Phase::Claimed(Claim {
+                phase: Founding::Claimed(Claim {
                     token: token.to_owned(),
                     seat: seat.0,
                     volume: volume.to_owned(),
@@ -96,8 +96,8 @@ impl BirthStore {
     /// No answer, or the record is not of a claimed cluster.
     pub(crate) async fn mark_formed(&self) -> Result<(), BirthFailure> {
         self.write(|record| match record.phase.clone() {
-            Phase::Claimed(claim) => Ok(BirthRecord {
-                phase: Phase::Formed(Formed {
+            Founding::Claimed(claim) => Ok(BirthRecord {
+                phase: Founding::Formed(Formed {
                     cluster_id: claim.cluster_id,
                     claim: Some(claim),
                 }),
@@ -135,8 +135,8 @@ impl BirthStore {
             return in_time(self.api.config_maps.patch(&name, &apply, &body)).await;
         }
         self.write(|record| match record.phase {
-            Phase::Unclaimed => Ok(BirthRecord {
-                phase: Phase::Formed(Formed {
+            Founding::Unclaimed => Ok(BirthRecord {
+                phase: Founding::Formed(Formed {
                     cluster_id: HexId(cluster.0),
                     claim: None,
                 }),
@@ -176,9 +176,9 @@ fn parse(object: &ConfigMap) -> Result<BirthRecord, BirthFailure> {
 fn seen(record: &BirthRecord) -> Birth {
     Birth {
         phase: match record.phase {
-            Phase::Unclaimed => BirthPhase::Unclaimed,
-            Phase::Claimed(_) => BirthPhase::Claimed,
-            Phase::Formed(_) => BirthPhase::Formed,
+            Founding::Unclaimed => BirthPhase::Unclaimed,
+            Founding::Claimed(_) => BirthPhase::Claimed,
+            Founding::Formed(_) => BirthPhase::Formed,
         },
         no_older_volumes: record.no_older_volumes,
         founder: record

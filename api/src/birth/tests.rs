@@ -11,7 +11,7 @@ fn claim() -> Claim {
     }
 }
 
-fn record(phase: Phase) -> BirthRecord {
+fn record(phase: Founding) -> BirthRecord {
     BirthRecord {
         owner: "uid".into(),
         no_older_volumes: true,
@@ -35,10 +35,10 @@ fn every_record_is_read_as_it_was_written() {
         claim: None,
     };
     for phase in [
-        Phase::Unclaimed,
-        Phase::Claimed(claim()),
-        Phase::Formed(formed),
-        Phase::Formed(republished),
+        Founding::Unclaimed,
+        Founding::Claimed(claim()),
+        Founding::Formed(formed),
+        Founding::Formed(republished),
     ] {
         for abandoned in [None, Some(HexId(0xdead))] {
             let record = BirthRecord {
@@ -61,10 +61,10 @@ fn an_empty_record_is_unclaimed_and_attests_nothing() {
 fn an_abandoned_cluster_leaves_its_record_unclaimed_without_attestation() {
     let record = BirthRecord {
         abandoned: Some(HexId(0xcafe)),
-        ..record(Phase::Claimed(claim()))
+        ..record(Founding::Claimed(claim()))
     };
     let effective = record.effective();
-    assert_eq!(effective.phase, Phase::Unclaimed);
+    assert_eq!(effective.phase, Founding::Unclaimed);
     assert!(!effective.no_older_volumes);
 }
 
@@ -72,7 +72,7 @@ fn an_abandoned_cluster_leaves_its_record_unclaimed_without_attestation() {
 fn a_claim_made_after_another_cluster_was_abandoned_stands() {
     let record = BirthRecord {
         abandoned: Some(HexId(0xdead)),
-        ..record(Phase::Claimed(claim()))
+        ..record(Founding::Claimed(claim()))
     };
     assert_eq!(record.effective(), record);
 }
@@ -81,7 +81,7 @@ fn a_claim_made_after_another_cluster_was_abandoned_stands() {
 fn an_unclaimed_record_that_names_an_abandoned_cluster_keeps_its_attestation() {
     let record = BirthRecord {
         abandoned: Some(HexId(0xdead)),
-        ..record(Phase::Unclaimed)
+        ..record(Founding::Unclaimed)
     };
     assert!(record.effective().no_older_volumes);
 }
@@ -98,7 +98,7 @@ fn a_damaged_record_says_what_is_wrong() {
             key: "clusterID"
         })
     );
-    let mut unreadable = record(Phase::Claimed(claim())).to_data();
+    let mut unreadable = record(Founding::Claimed(claim())).to_data();
     unreadable.insert("seat".into(), "first".into());
     let error = BirthRecord::from_data(&unreadable).unwrap_err();
     assert_eq!(error.to_string(), "the birth record's seat \"first\" cannot be read");

@@ -115,7 +115,7 @@ pub(crate) fn may_be_formed(record: Option<&ConfigMap>, cluster_id: Option<HexId
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use muster_api::birth::Phase;
+    use muster_api::birth::Founding;
     use muster_api::cluster::{EtcdClusterSpec, Retention};
 
     use super::*;
@@ -293,7 +293,7 @@ mod tests {
             ..BirthRecord::formed("1", HexId(7))
         };
         let map = birth_record::build(&retained("1"), &record);
-        assert!(matches!(record.phase, Phase::Formed(_)));
+        assert!(matches!(record.phase, Founding::Formed(_)));
         assert!(!may_be_formed(Some(&map), None));
     }
 }

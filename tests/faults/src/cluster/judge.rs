@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use futures::future::join_all;
 use muster_agent::volume::wal;
-use muster_api::birth::Phase;
+use muster_api::birth::Founding;
 use muster_api::names::AGENT_PORT;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,7 +41,7 @@ pub(crate) async fn look(cluster: &Cluster, wanted: u32) -> Result<Settled> {
     );
     let record = cluster.objects.birth_record().context("there is no birth record")?;
     ensure!(
-        matches!(&record.phase, Phase::Formed(formed) if formed.cluster_id.0 == settled.cluster_id),
+        matches!(&record.phase, Founding::Formed(formed) if formed.cluster_id.0 == settled.cluster_id),
         "the birth record is {:?}",
         record.phase
     );
