@@ -58,7 +58,7 @@ impl DependentsCache {
     }
 
     /// Forgets a cluster that is gone, or whose objects could not be written.
-    pub(crate) fn forget(&self, cluster: &EtcdCluster) {
+    pub(crate) fn forget(&self, cluster: &impl ResourceExt) {
         self.lock().remove(&named(cluster));
     }
 

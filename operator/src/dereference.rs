@@ -10,6 +10,7 @@ use muster_api::names::Names;
 use muster_api::status::EtcdClusterStatus;
 
 use crate::error::ReconcileError;
+use crate::stored;
 
 /// The objects of a cluster as they were read.
 #[derive(Debug, Clone)]
@@ -61,14 +62,14 @@ impl ObservedCluster {
 /// Reads the cluster; nothing if it is gone or going.
 ///
 /// # Errors
-/// A request failed.
+/// A request failed, or this release cannot read the EtcdCluster.
 pub(crate) async fn dereference(
     client: &Client,
     namespace: &str,
     name: &str,
 ) -> Result<Option<ObservedCluster>, ReconcileError> {
     let names = Names::new(name);
-    let clusters: Api<EtcdCluster> = Api::namespaced(client.clone(), namespace);
+    let clusters = stored::clusters(client, namespace);
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let records: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -85,9 +86,10 @@ pub(crate) async fn dereference(
             .map_err(ReconcileError::reading("birth record")),
         pods.list(&selected).map_err(ReconcileError::reading("pods")),
     )?;
-    let Some(cluster) = cluster.filter(|cluster| cluster.meta().deletion_timestamp.is_none()) else {
+    let Some(cluster) = cluster.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()) else {
         return Ok(None);
     };
+    let cluster = stored::read(cluster)?;
     let mut pods: Vec<PodView> = pods.items.iter().filter_map(|pod| pod_view(&names, pod)).collect();
     pods.sort_by_key(|pod| pod.seat);
     let claims = if set.is_none() || record.is_none() || cluster.spec.storage.when_scaled == Retention::Delete {

@@ -1,8 +1,11 @@
 //! Errors of a reconciliation.
 
-use muster_api::cluster::EtcdCluster;
+use std::time::Duration;
+
+use kube::ResourceExt;
 
 use crate::ownership::Blocked;
+use crate::stored::Unreadable;
 
 /// A step that failed. All of them are tried again.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,10 @@ pub(crate) enum ReconcileError {
     Write { what: String, source: Box<kube::Error> },
     #[error(transparent)]
     Blocked(#[from] Blocked),
+    #[error(transparent)]
+    Unreadable(#[from] Box<Unreadable>),
+    #[error("a reconciliation takes at most {} seconds and was ended: the API server is slow or does not answer", .0.as_secs())]
+    Deadline(Duration),
 }
 
 impl ReconcileError {
@@ -36,11 +43,13 @@ impl ReconcileError {
         }
     }
 
-    /// The category: `blocked`, `conflict`, `refused`, `read` or `write`. The label `result` of the metric
+    /// The category: `blocked`, `conflict`, `deadline`, `refused`, `read`, `unreadable` or `write`. The label `result` of the metric
     /// `reconciliations` has one of these, or `ok`.
     pub(crate) fn category(&self) -> &'static str {
         match self {
             Self::Blocked(_) => "blocked",
+            Self::Unreadable(_) => "unreadable",
+            Self::Deadline(_) => "deadline",
             _ if self.is_conflict() => "conflict",
             _ if self.refused().is_some() => "refused",
             Self::Read { .. } => "read",
@@ -68,7 +77,7 @@ impl ReconcileError {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Self::Blocked(_) => None,
+            Self::Blocked(_) | Self::Unreadable(_) | Self::Deadline(_) => None,
         }
     }
 }
@@ -82,7 +91,6 @@ pub(crate) fn said(error: &kube::Error) -> String {
 }
 
 /// `namespace/name`, for logs.
-pub(crate) fn named(cluster: &EtcdCluster) -> String {
-    use kube::ResourceExt;
+pub(crate) fn named(cluster: &impl ResourceExt) -> String {
     format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any())
 }

@@ -23,6 +23,7 @@ mod reconcile;
 pub mod run;
 mod service;
 mod status;
+mod stored;
 mod validate;
 
 pub use service::logs;

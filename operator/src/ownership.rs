@@ -1,7 +1,7 @@
 //! The ownership of objects that have a name of the cluster: those of somebody else are
 //! reported, and never touched. No client.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use muster_api::Reason;
 use muster_api::cluster::EtcdCluster;
@@ -46,7 +46,8 @@ pub(crate) fn check(kind: &'static str, metadata: &ObjectMeta, owner_uid: &str) 
         .find(|owner| owner.controller == Some(true));
     match controller {
         Some(owner) if owner.uid == owner_uid && metadata.deletion_timestamp.is_none() => Ok(()),
-        Some(owner) if owner.kind == EtcdCluster::kind(&()) => Err(Blocked::Predecessor { kind, name }),
+        // Other operators have a kind of that name, too, in groups of their own.
+        Some(owner) if is_etcd_cluster(owner) => Err(Blocked::Predecessor { kind, name }),
         Some(_) => Err(Blocked::Foreign {
             kind,
             name,
@@ -65,15 +66,21 @@ pub(crate) fn check(kind: &'static str, metadata: &ObjectMeta, owner_uid: &str) 
     }
 }
 
+fn is_etcd_cluster(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split_once('/').map(|(group, _)| group);
+    owner.kind == EtcdCluster::kind(&()) && group == Some(&EtcdCluster::group(&()))
+}
+
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
 
     fn owned_by(kind: &str, uid: &str) -> ObjectMeta {
         let owner = OwnerReference {
+            api_version: EtcdCluster::api_version(&()).into_owned(),
             kind: kind.into(),
             uid: uid.into(),
             controller: Some(true),
@@ -101,6 +108,15 @@ mod tests {
                 name: "db".into()
             })
         );
+    }
+
+    #[test]
+    fn an_etcd_cluster_of_another_operator_is_somebody_else() {
+        let mut metadata = owned_by("EtcdCluster", "0");
+        for owner in metadata.owner_references.iter_mut().flatten() {
+            owner.api_version = "operator.example.com/v1alpha1".into();
+        }
+        assert!(matches!(check("Service", &metadata, "1"), Err(Blocked::Foreign { .. })));
     }
 
     #[test]

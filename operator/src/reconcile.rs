@@ -29,6 +29,7 @@ use muster_api::status::EtcdClusterStatus;
 use crate::apply::Target;
 use crate::build::prepared::{Prepared, prepare};
 use crate::context::{Context, RESYNC};
+use crate::controller::ClusterKey;
 use crate::dereference::{ObservedCluster, PodView, dereference};
 use crate::error::{ReconcileError, named};
 use crate::events;
@@ -36,7 +37,7 @@ use crate::ownership::Blocked;
 use crate::plan::size::SizePlan;
 use crate::plan::{Plan, plan};
 use crate::status::health::HealthInput;
-use crate::status::{Outcome, report};
+use crate::status::{Outcome, report, report_unreadable};
 use crate::validate::{self, ValidatedCluster};
 
 /// Time until an object that is being deleted is looked for again.
@@ -50,12 +51,20 @@ const EVICTION_RETRY: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// A request to the API server failed. The reconciliation is to be repeated.
-pub(crate) async fn reconcile(cluster: &EtcdCluster, context: &Context) -> Result<Action, ReconcileError> {
+pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result<Action, ReconcileError> {
     // Client required: reads.
     let namespace = cluster.namespace().unwrap_or_default();
-    let Some(observed) = dereference(&context.client, &namespace, &cluster.name_any()).await? else {
-        context.dependents.forget(cluster);
-        return Ok(Action::await_change());
+    let observed = match dereference(&context.client, &namespace, &cluster.name_any()).await {
+        Ok(Some(observed)) => observed,
+        Ok(None) => {
+            context.dependents.forget(cluster);
+            return Ok(Action::await_change());
+        }
+        Err(ReconcileError::Unreadable(unreadable)) => {
+            report_unreadable(context, &unreadable).await?;
+            return Ok(Action::requeue(RESYNC));
+        }
+        Err(error) => return Err(error),
     };
     // No client.
     let valid = match validate::stored(&observed.cluster, validate::running_version(&observed)) {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kube::Client;
+use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -23,6 +23,12 @@ use crate::service::lease::Candidate;
 
 /// Time that reconciliations which have begun get at the end of the operator, and after them the return of the Lease.
 const FINISH: Duration = Duration::from_secs(3);
+/// Time for a connection to the API server, its TLS handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which a request has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Silence after which a watch has failed. The API server sends a bookmark about once a minute.
+const WATCH_TIMEOUT: Duration = Duration::from_secs(180);
 /// Timeout of one question for the API server's version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,9 +46,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let mut client = connect().await?;
+    let mut clients = Clients::connect().await?;
     let kubernetes = tokio::select! {
-        version = kubernetes_version(&client) => version,
+        version = kubernetes_version(&clients.requests) => version,
         () = stopped(stop.clone()) => return Ok(()),
     };
     vitals.ready.store(true, Ordering::Relaxed);
@@ -53,12 +59,16 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
         "the operator waits for its Lease"
     );
     loop {
-        let mut candidate = Candidate::new(client.clone(), &settings.lease_namespace, settings.identity.clone());
+        let mut candidate = Candidate::new(
+            clients.requests.clone(),
+            &settings.lease_namespace,
+            settings.identity.clone(),
+        );
         let end = tokio::select! {
             since = candidate.acquire() => {
                 tracing::info!(identity = settings.identity, "the operator leads");
                 vitals.metrics.lead(true);
-                let end = lead(client, &settings, &vitals, candidate.hold(since), stop.clone()).await;
+                let end = lead(clients, &settings, &vitals, candidate.hold(since), stop.clone()).await;
                 vitals.metrics.lead(false);
                 end
             }
@@ -72,12 +82,35 @@ async fn operate(settings: Settings, vitals: Arc<Vitals>, stop: watch::Receiver<
             }
         }
         // Connections that an outage left hanging would be tried one after the other: another client has none.
-        client = connect().await?;
+        clients = Clients::connect().await?;
     }
 }
 
-async fn connect() -> anyhow::Result<Client> {
-    Client::try_default().await.context("cannot find the API server")
+/// Two clients of the API server. Neither repeats a request by itself: that would hold up a cluster for minutes after
+/// one refused eviction, unseen; what failed is tried again by whoever asked, with a pause that grows.
+struct Clients {
+    requests: Client,
+    watches: Client,
+}
+
+impl Clients {
+    async fn connect() -> anyhow::Result<Self> {
+        let config = Config::infer().await.context("cannot find the API server")?;
+        Ok(Self {
+            requests: client(config.clone(), REQUEST_TIMEOUT)?,
+            watches: client(config, WATCH_TIMEOUT)?,
+        })
+    }
+}
+
+/// A client whose connections end when nothing has come from the API server for `silence` after a request.
+fn client(mut config: Config, silence: Duration) -> anyhow::Result<Client> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    config.read_timeout = Some(silence);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    Client::try_from(config).context("cannot make a client of the API server")
 }
 
 /// Lets the next operator begin at once; without this it waits until the Lease has not changed for long enough.
@@ -100,21 +133,26 @@ enum End {
 /// Reconciles as long as the Lease is held. Nothing that was known in an earlier term is used, and a lost Lease ends
 /// what has begun at once.
 async fn lead(
-    client: Client,
+    clients: Clients,
     settings: &Settings,
     vitals: &Arc<Vitals>,
     lost: impl Future<Output = ()>,
     stop: watch::Receiver<bool>,
 ) -> End {
     let context = Arc::new(Context {
-        events: EventRecorder::new(client.clone(), &settings.identity),
-        client,
+        events: EventRecorder::new(clients.requests.clone(), &settings.identity),
+        client: clients.requests,
         agent_image: settings.agent_image.clone(),
         vitals: vitals.clone(),
         failures: Default::default(),
         dependents: Default::default(),
     });
-    let work = controller::run(context, settings.namespace.as_deref(), stopped(stop.clone()));
+    let work = controller::run(
+        context,
+        clients.watches,
+        settings.namespace.as_deref(),
+        stopped(stop.clone()),
+    );
     tokio::pin!(work);
     tokio::select! {
         () = lost => End::Lost,

@@ -123,6 +123,7 @@ reasons! {
     SizeAdopted: OperatorEvent, "The StatefulSet was scaled directly, and its replicas became the size.";
     Steady: Condition, "The cluster has the pods that its size asks for.";
     Unknown: Condition, "Nobody can say.";
+    UnreadableObject: Condition OperatorEvent, "This release cannot read the EtcdCluster; the message names the field.";
     Updating: Condition, "Pods are replaced one at a time, because the pod template changed.";
     VolumeLocked: Seat, "Another pod of the seat holds the volume.";
     VolumeLost: Seat, "The log that was on the volume is gone: the seat joins as new.";

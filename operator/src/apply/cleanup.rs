@@ -2,6 +2,7 @@
 
 use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::DynamicObject;
 use kube::{Api, Resource, ResourceExt};
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::agent_manager;
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::{Target, apply_status, exactly};
 use crate::error::{ReconcileError, named};
 use crate::plan::cleanup::CleanupPlan;
+use crate::stored;
 
 impl Target<'_> {
     /// Deletes volume claims, and takes back status entries.
@@ -35,7 +37,7 @@ impl Target<'_> {
             return Ok(());
         }
         // The status was just written: only the newest version will do.
-        let clusters: Api<EtcdCluster> = Api::namespaced(self.client.clone(), self.namespace);
+        let clusters = stored::clusters(self.client, self.namespace);
         let name = observed.name_any();
         let newest = clusters.get(&name);
         let mut cluster = newest.map_err(ReconcileError::reading("EtcdCluster")).await?;
@@ -47,7 +49,7 @@ impl Target<'_> {
 
     /// Takes back what the agent of a pod that is gone has published, unless the
     /// EtcdCluster has changed meanwhile.
-    async fn drop_seat(&self, cluster: &EtcdCluster, seat: &SeatStatus) -> Result<EtcdCluster, ReconcileError> {
+    async fn drop_seat(&self, cluster: &DynamicObject, seat: &SeatStatus) -> Result<DynamicObject, ReconcileError> {
         let patch = json!({
             "apiVersion": EtcdCluster::api_version(&()),
             "kind": "EtcdCluster",

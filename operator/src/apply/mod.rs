@@ -9,7 +9,7 @@ use futures::TryFutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::birth::key;
 use muster_api::cluster::EtcdCluster;
@@ -23,6 +23,7 @@ use crate::build::Dependents;
 use crate::build::prepared::{Prepared, RecordWrite, SetWrite};
 use crate::error::ReconcileError;
 use crate::ownership;
+use crate::stored;
 
 mod cleanup;
 mod evict;
@@ -106,7 +107,7 @@ impl Target<'_> {
             "metadata": { "resourceVersion": cluster.resource_version() },
             "spec": { "size": size },
         });
-        let clusters: Api<EtcdCluster> = Api::namespaced(self.client.clone(), self.namespace);
+        let clusters = stored::clusters(self.client, self.namespace);
         let what = format!("set the size of EtcdCluster {} to {size}", cluster.name_any());
         let parameters = PatchParams {
             field_manager: Some(OPERATOR_MANAGER.into()),
@@ -218,12 +219,12 @@ impl Target<'_> {
 /// Server-side apply of one writer's part of an EtcdCluster's status.
 pub(crate) async fn apply_status(
     client: &Client,
-    cluster: &EtcdCluster,
+    cluster: &impl ResourceExt,
     manager: &str,
     patch: &serde_json::Value,
-) -> kube::Result<EtcdCluster> {
+) -> kube::Result<DynamicObject> {
     let namespace = cluster.namespace().unwrap_or_default();
-    let api: Api<EtcdCluster> = Api::namespaced(client.clone(), &namespace);
+    let api = stored::clusters(client, &namespace);
     api.patch_status(
         &cluster.name_any(),
         &PatchParams::apply(manager).force(),

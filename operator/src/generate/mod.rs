@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::{Generate, Manifest};
 
 mod chart;
-mod crd;
+pub(crate) mod crd;
 mod install;
 mod no_operator;
 mod reasons;

@@ -115,8 +115,9 @@ pub(crate) fn may_be_formed(record: Option<&ConfigMap>, cluster_id: Option<HexId
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use kube::Resource;
     use muster_api::birth::Founding;
-    use muster_api::cluster::{EtcdClusterSpec, Retention};
+    use muster_api::cluster::{EtcdCluster, EtcdClusterSpec, Retention};
 
     use super::*;
     use crate::build::birth_record;
@@ -125,6 +126,7 @@ mod tests {
         let mut spec = EtcdClusterSpec::of_size(3);
         spec.storage.retention = retention;
         let owner = OwnerReference {
+            api_version: EtcdCluster::api_version(&()).into_owned(),
             kind: "EtcdCluster".into(),
             uid: uid.into(),
             controller: Some(true),

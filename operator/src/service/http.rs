@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -14,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use crate::service::metrics::Metrics;
+use crate::service::watches::Watches;
 
 /// The state that the endpoints show.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub(crate) struct Vitals {
     pub(crate) metrics: Metrics,
     /// True once the API server has answered.
     pub(crate) ready: AtomicBool,
+    pub(crate) watches: Watches,
 }
 
 /// Serves for as long as it is polled.
@@ -57,18 +60,27 @@ fn answer(request: &Request<Incoming>, vitals: &Vitals) -> Response<Full<Bytes>>
 fn route(path: &str, vitals: &Vitals) -> (StatusCode, String) {
     match path {
         "/livez" => (StatusCode::OK, "ok\n".into()),
-        "/readyz" if vitals.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".into()),
-        "/readyz" => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the API server has not answered yet\n".into(),
-        ),
+        "/readyz" => match not_ready(vitals) {
+            None => (StatusCode::OK, "ok\n".into()),
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
         "/metrics" => (StatusCode::OK, vitals.metrics.text()),
         _ => (StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
     }
 }
 
+/// The sentence that says why the operator is not ready, if it is not.
+fn not_ready(vitals: &Vitals) -> Option<String> {
+    if !vitals.ready.load(Ordering::Relaxed) {
+        return Some("the API server has not answered yet".into());
+    }
+    vitals.watches.problem(Instant::now())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -78,6 +90,22 @@ mod tests {
         assert_eq!(route("/readyz", &vitals).0, StatusCode::SERVICE_UNAVAILABLE);
         vitals.ready.store(true, Ordering::Relaxed);
         assert_eq!(route("/readyz", &vitals).0, StatusCode::OK);
+    }
+
+    #[test]
+    fn an_operator_whose_watches_fail_is_not_ready_and_says_why() {
+        let vitals = Vitals::default();
+        vitals.ready.store(true, Ordering::Relaxed);
+        let now = Instant::now();
+        for seconds in 0..=30 {
+            vitals
+                .watches
+                .failed("forbidden".into(), now + Duration::from_secs(seconds));
+        }
+        let (status, body) = route("/readyz", &vitals);
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("forbidden"), "{body}");
+        assert_eq!(route("/livez", &vitals).0, StatusCode::OK);
     }
 
     #[test]

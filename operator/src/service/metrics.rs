@@ -50,7 +50,7 @@ impl Default for Metrics {
         let leading = Gauge::default();
         registry.register(
             "reconciliations",
-            "Reconciliations by result: ok, or the category of the error (blocked, conflict, refused, read, write)",
+            "Reconciliations by result: ok, or the category of the error (blocked, conflict, deadline, refused, read, unreadable, write)",
             reconciliations.clone(),
         );
         registry.register_with_unit(

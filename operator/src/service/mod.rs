@@ -5,3 +5,4 @@ pub(crate) mod lease;
 pub mod logs;
 pub(crate) mod metrics;
 pub(crate) mod retry;
+pub(crate) mod watches;

@@ -1,7 +1,7 @@
 //! The operator's part of an EtcdCluster's status: rendered from what was applied (no client), and written by
 //! [`report()`].
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use muster_api::Reason;
 use muster_api::cluster::EtcdCluster;
@@ -10,7 +10,7 @@ use muster_api::status::EtcdClusterStatus;
 use muster_api::workload::replicas;
 
 use self::health::HealthInput;
-pub(crate) use self::report::report;
+pub(crate) use self::report::{report, report_unreadable};
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, Summary, VERSION_ADVISORY, previous,
@@ -18,6 +18,7 @@ use crate::conditions::{
 use crate::dereference::ObservedCluster;
 use crate::error::ReconcileError;
 use crate::ownership::Blocked;
+use crate::stored::Unreadable;
 use crate::validate::Invalid;
 
 pub(crate) mod health;
@@ -77,6 +78,27 @@ impl Outcome<'_> {
     }
 }
 
+/// Renders the status of an EtcdCluster that this release cannot read: why, and what was last known beside it.
+pub(crate) fn render_unreadable(unreadable: &Unreadable, now: &Time) -> EtcdClusterStatus {
+    let cluster = &unreadable.cluster;
+    let blocker = Blocker {
+        summary: Summary::Invalid,
+        reason: Reason::UnreadableObject,
+        message: unreadable.to_string(),
+    };
+    let stored = cluster.status.clone().unwrap_or_default();
+    EtcdClusterStatus {
+        observed_generation: cluster.metadata.generation,
+        summary: Some(blocker.summary.name().to_owned()),
+        conditions: conditions(cluster, blocker.findings(true), KEPT, now),
+        replicas: stored.replicas,
+        ready_replicas: stored.ready_replicas,
+        selector: stored.selector,
+        version: stored.version,
+        ..EtcdClusterStatus::default()
+    }
+}
+
 /// Conditions that a stalled reconciliation leaves as they are.
 const KEPT: &[&str] = &[DEGRADED, QUORUM_LOST, EVEN_SIZE, VERSION_ADVISORY];
 
@@ -112,20 +134,25 @@ pub(crate) fn render(observed: &ObservedCluster, outcome: &Outcome<'_>, now: &Ti
     } else {
         KEPT
     };
-    let kept = kept.iter().filter_map(|kind| previous(cluster, kind).cloned());
-    let found = findings.into_iter().map(|finding| finding.condition(cluster, now));
-    let mut conditions: Vec<_> = found.chain(kept).collect();
-    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     EtcdClusterStatus {
         observed_generation: cluster.metadata.generation,
         summary: Some(summary.name().to_owned()),
-        conditions,
+        conditions: conditions(cluster, findings, kept, now),
         replicas: Some(observed.pods.len() as i32),
         ready_replicas: Some(ready as i32),
         selector: Some(names.selector_text()),
         version,
         ..EtcdClusterStatus::default()
     }
+}
+
+/// The conditions that were found, and those of the kinds in `kept` as they are stored; sorted by type.
+fn conditions(cluster: &EtcdCluster, findings: Vec<Finding>, kept: &[&str], now: &Time) -> Vec<Condition> {
+    let kept = kept.iter().filter_map(|kind| previous(cluster, kind).cloned());
+    let found = findings.into_iter().map(|finding| finding.condition(cluster, now));
+    let mut conditions: Vec<_> = found.chain(kept).collect();
+    conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+    conditions
 }
 
 impl Blocker {

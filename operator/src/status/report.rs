@@ -5,14 +5,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::OPERATOR_MANAGER;
+use muster_api::status::EtcdClusterStatus;
 use serde_json::json;
 
-use super::{Outcome, is_current, render};
+use super::{Outcome, is_current, render, render_unreadable};
 use crate::apply::apply_status;
 use crate::context::Context;
 use crate::dereference::ObservedCluster;
 use crate::error::{ReconcileError, named};
 use crate::events;
+use crate::stored::Unreadable;
 
 /// Writes the status if it says something new, and Events about conditions that began.
 ///
@@ -23,8 +25,20 @@ pub(crate) async fn report(
     observed: &ObservedCluster,
     outcome: &Outcome<'_>,
 ) -> Result<(), ReconcileError> {
-    let cluster = &observed.cluster;
     let status = render(observed, outcome, &Time(Timestamp::now()));
+    publish(context, &observed.cluster, status).await
+}
+
+/// Writes the status of an EtcdCluster that this release cannot read.
+///
+/// # Errors
+/// The status could not be written.
+pub(crate) async fn report_unreadable(context: &Context, unreadable: &Unreadable) -> Result<(), ReconcileError> {
+    let status = render_unreadable(unreadable, &Time(Timestamp::now()));
+    publish(context, &unreadable.cluster, status).await
+}
+
+async fn publish(context: &Context, cluster: &EtcdCluster, status: EtcdClusterStatus) -> Result<(), ReconcileError> {
     if is_current(cluster, &status) {
         return Ok(());
     }

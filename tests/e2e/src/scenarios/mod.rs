@@ -6,6 +6,7 @@ mod bad_input;
 mod create;
 mod cycles;
 mod dns;
+mod hostile;
 mod joining;
 mod leaving;
 mod lifecycle;
@@ -49,6 +50,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     addresses::SCENARIOS,
     api_down::SCENARIOS,
     reasons::SCENARIOS,
+    hostile::SCENARIOS,
 ];
 
 /// All scenarios, in the order in which they are run.
