@@ -26,7 +26,7 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// Conditions of the cluster: Ready, Progressing, Degraded, QuorumLost, and
-    /// where they apply Stalled, EvenSize and VersionAdvisory.
+    /// where they apply Stalled, EvenSize, SharedNode and VersionAdvisory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

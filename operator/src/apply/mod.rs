@@ -24,6 +24,7 @@ use crate::build::prepared::{Prepared, RecordWrite, SetWrite};
 use crate::error::ReconcileError;
 use crate::ownership;
 
+mod claims;
 mod cleanup;
 mod evict;
 #[cfg(test)]

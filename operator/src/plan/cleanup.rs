@@ -12,7 +12,7 @@ use crate::dereference::{ClaimView, ObservedCluster, PodView};
 use crate::validate::ValidatedCluster;
 
 /// The things to remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct CleanupPlan {
     /// The volume claims to delete.
     pub(crate) claims: Vec<ClaimView>,
@@ -27,7 +27,14 @@ pub(crate) fn plan(
     size: &SizePlan,
 ) -> CleanupPlan {
     let members = member_seats(&cluster.names, &published.members);
-    let claims = claims(&observed.claims, cluster.when_scaled, size, &members, &observed.pods);
+    let owner = cluster.owner_uid();
+    let staying: Vec<ClaimView> = observed
+        .claims
+        .iter()
+        .filter(|claim| !claim.going(owner))
+        .cloned()
+        .collect();
+    let claims = claims(&staying, cluster.when_scaled, size, &members, &observed.pods);
     let seats = seat_entries(&cluster.names, &published.seats, size.replicas, &observed.pods);
     CleanupPlan {
         claims: claims.into_iter().cloned().collect(),
@@ -49,10 +56,7 @@ fn claims<'a>(
         return Vec::new();
     }
     let left = |claim: &&ClaimView| {
-        claim.seat >= plan.replicas
-            && !claim.going
-            && !members.contains(&claim.seat)
-            && !pods.iter().any(|pod| pod.seat == claim.seat)
+        claim.seat >= plan.replicas && !members.contains(&claim.seat) && !pods.iter().any(|pod| pod.seat == claim.seat)
     };
     claims.iter().filter(left).collect()
 }
@@ -78,7 +82,7 @@ mod tests {
             name: format!("data-db-{seat}"),
             seat,
             uid: "u".into(),
-            going: false,
+            ..ClaimView::default()
         }
     }
 
@@ -90,6 +94,7 @@ mod tests {
             ready: true,
             terminating: true,
             revision: None,
+            ..PodView::default()
         }
     }
 

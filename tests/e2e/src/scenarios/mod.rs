@@ -3,6 +3,7 @@
 mod addresses;
 mod api_down;
 mod bad_input;
+mod claims;
 mod create;
 mod cycles;
 mod dns;
@@ -41,6 +42,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     joining::SCENARIOS,
     leaving::SCENARIOS,
     volumes::SCENARIOS,
+    claims::SCENARIOS,
     partition::SCENARIOS,
     recovery::SCENARIOS,
     storms::SCENARIOS,
