@@ -25,7 +25,7 @@ pub(crate) struct ObservedCluster {
     /// Its pods, by seat.
     pub(crate) pods: Vec<PodView>,
     /// Its volume claims: those of its name while it has no StatefulSet or no birth record, later those of its labels
-    /// and those that its pods use.
+    /// and those that its ready pods use.
     pub(crate) claims: Vec<ClaimView>,
     /// The revision that its pods were made from, if they have outlived their StatefulSet.
     pub(crate) revision: Option<ControllerRevision>,
@@ -45,8 +45,6 @@ pub(crate) struct PodView {
     pub(crate) revision: Option<String>,
     /// The node that it runs on.
     pub(crate) node: Option<String>,
-    /// True if it has an address: the kubelet has mounted its volumes before.
-    pub(crate) mounted: bool,
 }
 
 impl ObservedCluster {
@@ -126,7 +124,6 @@ fn pod_view(names: &Names, pod: &Pod) -> Option<PodView> {
         terminating: pod.meta().deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-        mounted: status.is_some_and(|status| status.pod_ip.is_some()),
         name,
     })
 }

@@ -63,7 +63,7 @@ impl ClaimView {
 }
 
 /// Reads the claims: with `all`, those of the cluster's name in the whole namespace, since claims of an older cluster
-/// may carry other labels; otherwise those with the cluster's labels, and those that its pods have mounted.
+/// may carry other labels; otherwise those with the cluster's labels, and those of its ready pods.
 ///
 /// # Errors
 /// A request failed.
@@ -85,7 +85,7 @@ pub(super) async fn read(
     let view = |metadata: &ObjectMeta| ClaimView::of(names, metadata);
     let mut claims: Vec<ClaimView> = listed.items.iter().filter_map(|claim| view(&claim.metadata)).collect();
     if !all {
-        let unseen = |pod: &&PodView| pod.mounted && !claims.iter().any(|claim| claim.seat == pod.seat);
+        let unseen = |pod: &&PodView| pod.ready && !claims.iter().any(|claim| claim.seat == pod.seat);
         let wanted: Vec<String> = pods.iter().filter(unseen).map(|pod| names.claim(pod.seat)).collect();
         let found = try_join_all(wanted.iter().map(|name| api.get_metadata_opt(name))).await;
         let found = found.map_err(ReconcileError::reading("volume claims"))?;

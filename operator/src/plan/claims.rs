@@ -1,9 +1,9 @@
 //! The marks of the cluster's volume claims: the etcd cluster that uses a claim, and the EtcdCluster as its owner while
 //! `storage.retention` is `Delete`. No client.
 //!
-//! A claim is the cluster's by use, not by name. It counts as used when a pod has mounted it and either the pod is
-//! ready, or the cluster's own StatefulSet made the claim. What somebody else left under the name stays unmarked, and
-//! nothing deletes it.
+//! A claim is the cluster's by use, not by name. It counts as used when its seat has a pod, and either the pod is ready
+//! or the cluster's own StatefulSet made the claim. What somebody else left under the name stays unmarked until a
+//! member serves from it, and nothing deletes it.
 //!
 //! The StatefulSet never owns a claim: its deletion would delete the data, and its controller's write of the owner
 //! collides with the scheduler's choice of a node for the volume. The operator writes to bound claims only, after that
@@ -78,11 +78,11 @@ impl Marks<'_> {
         })
     }
 
-    /// True if a pod of the cluster has mounted the claim, and it is no accident of names.
+    /// True if a pod of the cluster uses the claim, and the name is no accident.
     fn is_in_use(&self, claim: &ClaimView) -> bool {
         let set = self.observed.set.as_ref();
         let pod = self.observed.pods.iter().find(|pod| pod.seat == claim.seat);
-        pod.is_some_and(|pod| pod.mounted && (pod.ready || set.is_some_and(|set| was_made_by(set, claim))))
+        pod.is_some_and(|pod| pod.ready || set.is_some_and(|set| was_made_by(set, claim)))
     }
 
     /// The owners that a claim is to have. Those of others stay.
@@ -166,10 +166,9 @@ mod tests {
         }
     }
 
-    fn pod(mounted: bool, ready: bool) -> Vec<PodView> {
+    fn pod(ready: bool) -> Vec<PodView> {
         vec![PodView {
             name: "db-0".into(),
-            mounted,
             ready,
             ..PodView::default()
         }]
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_a_pod_uses_is_marked_and_with_delete_owned_by_the_etcd_cluster() {
-        let running = observed(claim(), pod(true, false));
+        let running = observed(claim(), pod(false));
         let update = plan(&valid(Retention::Retain), &running, ID).pop().unwrap();
         assert_eq!((update.used_by, update.owners), (ID, vec![]));
         let update = plan(&valid(Retention::Delete), &running, ID).pop().unwrap();
@@ -215,16 +214,13 @@ mod tests {
             bound: false,
             ..claim()
         };
-        assert_eq!(
-            owners(Retention::Delete, &observed(unbound.clone(), pod(true, true))),
-            None
-        );
+        assert_eq!(owners(Retention::Delete, &observed(unbound.clone(), pod(true))), None);
         let given_away = ClaimView {
             owners: vec![reference("StatefulSet", "set")],
             ..unbound
         };
         assert_eq!(owners(Retention::Delete, &observed(given_away, vec![])), None);
-        assert_eq!(owners(Retention::Delete, &observed(claim(), pod(false, false))), None);
+        assert_eq!(owners(Retention::Delete, &observed(claim(), vec![])), None);
     }
 
     #[test]
@@ -239,28 +235,25 @@ mod tests {
         };
         for claim in [earlier, unlabelled.clone()] {
             assert_eq!(owners(Retention::Delete, &observed(claim.clone(), vec![])), None);
-            assert_eq!(
-                owners(Retention::Delete, &observed(claim.clone(), pod(true, false))),
-                None
-            );
-            let serving = observed(claim, pod(true, true));
+            assert_eq!(owners(Retention::Delete, &observed(claim.clone(), pod(false))), None);
+            let serving = observed(claim, pod(true));
             assert_eq!(owners(Retention::Delete, &serving), Some(vec!["cluster".into()]));
         }
-        let update = plan(&valid(Retention::Retain), &observed(unlabelled, pod(true, true)), ID);
+        let update = plan(&valid(Retention::Retain), &observed(unlabelled, pod(true)), ID);
         assert_eq!(update[0].labels, valid(Retention::Retain).names.selector());
     }
 
     #[test]
     fn what_was_written_is_not_written_again() {
         for retention in [Retention::Retain, Retention::Delete] {
-            let before = observed(claim(), pod(true, true));
+            let before = observed(claim(), pod(true));
             let update = plan(&valid(retention), &before, ID).pop().unwrap();
             let after = ClaimView {
                 owners: update.owners,
                 used_by: update.used_by,
                 ..claim()
             };
-            assert_eq!(owners(retention, &observed(after, pod(true, true))), None);
+            assert_eq!(owners(retention, &observed(after, pod(true))), None);
         }
     }
 
