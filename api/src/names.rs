@@ -23,6 +23,9 @@ pub const AGENT_PORT: u16 = 2382;
 /// The template name of the volume claim that holds a seat's data.
 pub const CLAIM_TEMPLATE: &str = "data";
 
+/// Annotation of a volume claim: the ID of the etcd cluster that used it last.
+pub const CLAIM_CLUSTER: &str = "etcd.etcd.io/cluster-id";
+
 /// The longest cluster name whose pods and labels are valid: the label
 /// `controller-revision-hash` is the name plus eleven characters, of 63.
 pub const MAX_NAME_LENGTH: usize = 52;

@@ -26,7 +26,7 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// Conditions of the cluster: Ready, Progressing, Degraded, QuorumLost, and
-    /// where they apply Stalled, EvenSize and VersionAdvisory.
+    /// where they apply Stalled, EvenSize, SharedNode and VersionAdvisory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -55,6 +55,11 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub members: Vec<MemberStatus>,
+    /// Question of the operator that members answers: the list was read from
+    /// etcd after the operator had asked. The agent that publishes members
+    /// publishes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members_confirmed: Option<String>,
     /// State of each seat (pod ordinal). Each seat's own agent publishes it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -10,6 +10,15 @@ use kube::ResourceExt;
 /// Annotation: the operator is shrinking the cluster; see [`Shrink`].
 pub const SHRINK: &str = "etcd.etcd.io/shrink";
 
+/// Annotation: the StatefulSet's generation for which [`SHRINK`] was written. Each change of the replicas makes another
+/// generation, so that a shrink which was left behind never counts again, not even when the replicas are what they
+/// were. Without this annotation, a shrink of an earlier release counts for its replicas alone.
+pub const SHRINK_GENERATION: &str = "etcd.etcd.io/shrink-generation";
+
+/// Annotation: the operator's question for a member list that is newer than the question. The answer is the same text
+/// in the status, `membersConfirmed`, beside the members of such a list.
+pub const CONFIRM_MEMBERS: &str = "etcd.etcd.io/confirm-members";
+
 /// Annotation: the replicas value that the operator last wrote. A StatefulSet
 /// with another value was scaled by somebody else.
 pub const APPLIED_REPLICAS: &str = "etcd.etcd.io/applied-replicas";
@@ -24,13 +33,21 @@ pub const POD_PLAN: &str = "etcd.etcd.io/pod-plan";
 pub const VERSION: &str = "etcd.etcd.io/version";
 
 /// Every annotation that the operator writes.
-pub const ANNOTATIONS: &[&str] = &[APPLIED_REPLICAS, APPLIED_SIZE, SHRINK, POD_PLAN, VERSION];
+pub const ANNOTATIONS: &[&str] = &[
+    APPLIED_REPLICAS,
+    APPLIED_SIZE,
+    SHRINK,
+    SHRINK_GENERATION,
+    CONFIRM_MEMBERS,
+    POD_PLAN,
+    VERSION,
+];
 
 /// The operator's intention to shrink from one number of seats to a smaller
 /// one, written `5->3`. The seats above the target leave while their pods
-/// still live. It counts only as long as the StatefulSet's replicas are still
-/// `from`: one that was left behind never stands in the way of anybody who
-/// scales the StatefulSet.
+/// still live. It counts only as long as the StatefulSet's replicas are
+/// `from` and have not changed since ([`SHRINK_GENERATION`]): one that was left
+/// behind never stands in the way of anybody who scales the StatefulSet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shrink {
     from: u32,
@@ -86,17 +103,34 @@ pub fn replicas(set: &StatefulSet) -> u32 {
     u32::try_from(replicas).unwrap_or(0)
 }
 
-/// The shrink that is announced on a StatefulSet; none if the annotation is absent or not a [`Shrink`].
+/// The shrink that is announced on a StatefulSet, if it counts.
 pub fn shrink(set: &StatefulSet) -> Option<Shrink> {
-    set.annotations().get(SHRINK)?.parse().ok()
+    let annotations = set.annotations();
+    let shrink: Shrink = annotations.get(SHRINK)?.parse().ok()?;
+    let written_for = annotations.get(SHRINK_GENERATION).map(|text| text.parse::<i64>());
+    let unchanged = match (written_for, set.metadata.generation) {
+        (None, _) => true,
+        (Some(written_for), Some(generation)) => written_for == Ok(generation),
+        (Some(_), None) => false,
+    };
+    (unchanged && shrink.from == replicas(set)).then_some(shrink)
 }
 
 /// The number of seats that a StatefulSet wants: the seats below this number.
-pub fn wanted_seats(replicas: u32, shrink: Option<Shrink>) -> u32 {
-    match shrink {
-        Some(shrink) if shrink.from == replicas => shrink.to,
-        _ => replicas,
-    }
+pub fn wanted_seats(set: &StatefulSet) -> u32 {
+    shrink(set).map_or_else(|| replicas(set), Shrink::to)
+}
+
+/// The question for a newer member list, if the operator has asked; see [`CONFIRM_MEMBERS`].
+pub fn question(set: &StatefulSet) -> Option<&str> {
+    set.annotations().get(CONFIRM_MEMBERS).map(String::as_str)
+}
+
+/// The question that the operator asks when no pod above the replicas is left. It is another one after each change of
+/// the replicas, and for each StatefulSet.
+pub fn question_for(set: &StatefulSet) -> Option<String> {
+    let (uid, generation) = (set.metadata.uid.as_ref()?, set.metadata.generation?);
+    Some(format!("{uid}/{generation}"))
 }
 
 #[cfg(test)]
@@ -119,27 +153,60 @@ mod tests {
         }
     }
 
+    fn set(replicas: impl Into<Option<i32>>, shrink: Option<&str>) -> StatefulSet {
+        let annotations = shrink.map(|shrink| serde_json::json!({ SHRINK: shrink }));
+        let set = serde_json::json!({
+            "metadata": { "name": "db", "annotations": annotations },
+            "spec": { "replicas": replicas.into(), "selector": {}, "template": {} },
+        });
+        serde_json::from_value(set).unwrap()
+    }
+
+    /// A StatefulSet of that generation with a shrink from 5 to 3 that was written for another one, or this.
+    fn announced(replicas: i32, generation: Option<i64>, written_for: &str) -> StatefulSet {
+        let mut set = set(replicas, Some("5->3"));
+        set.metadata.generation = generation;
+        let annotations = set.metadata.annotations.as_mut().unwrap();
+        annotations.insert(SHRINK_GENERATION.into(), written_for.into());
+        set
+    }
+
     #[test]
     fn a_shrink_counts_while_replicas_are_what_it_shrinks_from() {
-        let shrink = Shrink::new(5, 3);
-        assert_eq!(wanted_seats(5, shrink), 3);
-        assert_eq!(wanted_seats(5, None), 5);
+        assert_eq!(wanted_seats(&set(5, Some("5->3"))), 3);
+        assert_eq!(wanted_seats(&announced(5, Some(8), "8")), 3);
+        assert_eq!(wanted_seats(&set(5, None)), 5);
     }
 
     #[test]
     fn a_shrink_left_behind_does_not_count() {
-        let shrink = Shrink::new(5, 3);
         for replicas in [0, 1, 3, 4, 6, 7] {
-            assert_eq!(wanted_seats(replicas, shrink), replicas);
+            assert_eq!(wanted_seats(&set(replicas, Some("5->3"))), replicas as u32);
+            assert_eq!(wanted_seats(&announced(replicas, Some(8), "8")), replicas as u32);
         }
     }
-    fn set(replicas: Option<i32>, shrink: Option<&str>) -> StatefulSet {
-        let annotations = shrink.map(|shrink| serde_json::json!({ SHRINK: shrink }));
-        let set = serde_json::json!({
-            "metadata": { "name": "db", "annotations": annotations },
-            "spec": { "replicas": replicas, "selector": {}, "template": {} },
-        });
-        serde_json::from_value(set).unwrap()
+
+    #[test]
+    fn a_shrink_left_behind_does_not_count_when_replicas_are_again_what_they_were() {
+        // Two changes of the replicas later: 5, 7, 5.
+        assert_eq!(wanted_seats(&announced(5, Some(10), "8")), 5);
+        assert_eq!(wanted_seats(&announced(5, Some(8), "nonsense")), 5);
+        assert_eq!(wanted_seats(&announced(5, None, "8")), 5);
+    }
+
+    #[test]
+    fn a_question_is_another_one_after_each_change_of_the_replicas() {
+        let set = |uid: &str, generation: i64| {
+            let mut set = set(5, None);
+            set.metadata.uid = Some(uid.into());
+            set.metadata.generation = Some(generation);
+            set
+        };
+        let first = question_for(&set("a", 8));
+        assert!(first.is_some());
+        assert_eq!(question_for(&set("a", 8)), first);
+        assert_ne!(question_for(&set("a", 10)), first);
+        assert_ne!(question_for(&set("b", 8)), first);
     }
 
     #[test]

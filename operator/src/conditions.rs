@@ -16,6 +16,8 @@ pub(crate) const QUORUM_LOST: &str = "QuorumLost";
 pub(crate) const STALLED: &str = "Stalled";
 /// A warning: the size is even.
 pub(crate) const EVEN_SIZE: &str = "EvenSize";
+/// A warning: several members run on one node.
+pub(crate) const SHARED_NODE: &str = "SharedNode";
 /// A warning: the etcd version has known defects.
 pub(crate) const VERSION_ADVISORY: &str = "VersionAdvisory";
 

@@ -2,15 +2,18 @@
 
 use futures::TryFutureExt;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
-use kube::api::{ListParams, PartialObjectMeta};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
-use muster_api::cluster::{EtcdCluster, Retention};
+use muster_api::cluster::EtcdCluster;
 use muster_api::names::Names;
 use muster_api::status::EtcdClusterStatus;
 
+pub(crate) use self::claims::ClaimView;
 use crate::error::ReconcileError;
 use crate::stored;
+
+mod claims;
 
 /// The objects of a cluster as they were read.
 #[derive(Debug, Clone)]
@@ -22,14 +25,15 @@ pub(crate) struct ObservedCluster {
     pub(crate) record: Option<ConfigMap>,
     /// Its pods, by seat.
     pub(crate) pods: Vec<PodView>,
-    /// Its volume claims; read only when they matter.
+    /// Its volume claims: those of its name while it has no StatefulSet or no birth record, later those of its labels
+    /// and those that its ready pods use.
     pub(crate) claims: Vec<ClaimView>,
     /// The revision that its pods were made from, if they have outlived their StatefulSet.
     pub(crate) revision: Option<ControllerRevision>,
 }
 
 /// A pod of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PodView {
     pub(crate) name: String,
     pub(crate) seat: u32,
@@ -40,16 +44,8 @@ pub(crate) struct PodView {
     pub(crate) terminating: bool,
     /// The revision of the template that it was made from.
     pub(crate) revision: Option<String>,
-}
-
-/// A volume claim of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClaimView {
-    pub(crate) name: String,
-    pub(crate) seat: u32,
-    pub(crate) uid: String,
-    /// True if it is being deleted, or will be together with its owner.
-    pub(crate) going: bool,
+    /// The node that it runs on.
+    pub(crate) node: Option<String>,
 }
 
 impl ObservedCluster {
@@ -73,7 +69,6 @@ pub(crate) async fn dereference(
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     let records: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
 
     let selected = ListParams::default().labels(&names.selector_text());
     let record = names.birth_record();
@@ -92,13 +87,9 @@ pub(crate) async fn dereference(
     let cluster = stored::read(cluster)?;
     let mut pods: Vec<PodView> = pods.items.iter().filter_map(|pod| pod_view(&names, pod)).collect();
     pods.sort_by_key(|pod| pod.seat);
-    let claims = if set.is_none() || record.is_none() || cluster.spec.storage.when_scaled == Retention::Delete {
-        // By name: claims of an older cluster may carry other labels.
-        let all = claims
-            .list_metadata(&ListParams::default())
-            .await
-            .map_err(ReconcileError::reading("volume claims"))?;
-        all.items.iter().filter_map(|claim| claim_view(&names, claim)).collect()
+    let all = set.is_none() || record.is_none();
+    let claims = if all || cluster.spec.storage.ephemeral.is_none() {
+        claims::read(client, namespace, &names, &pods, all).await?
     } else {
         Vec::new()
     };
@@ -134,16 +125,7 @@ fn pod_view(names: &Names, pod: &Pod) -> Option<PodView> {
             .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         terminating: pod.meta().deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
-        name,
-    })
-}
-
-fn claim_view(names: &Names, claim: &PartialObjectMeta<PersistentVolumeClaim>) -> Option<ClaimView> {
-    let name = claim.name_any();
-    Some(ClaimView {
-        seat: names.seat_of_claim(&name)?,
-        uid: claim.uid()?,
-        going: claim.meta().deletion_timestamp.is_some() || !claim.owner_references().is_empty(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         name,
     })
 }

@@ -8,6 +8,7 @@
 //!   build        none     Plan ─▶ Prepared
 //!   adopt        writes   Plan ─▶ the EtcdCluster's size, if somebody scaled the StatefulSet
 //!   apply        writes   Prepared ─▶ Applied
+//!   claims       writes   Plan ─▶ marks and owners of volume claims
 //!   status       writes   Applied ─▶ conditions, summary, Events
 //!   evict        writes   Plan ─▶ one pod less, if the StatefulSet needed no write
 //!   clean up     writes   Plan ─▶ claims and status entries of seats that left
@@ -123,6 +124,8 @@ async fn carry_out(
         context.dependents.note_set_written(cluster);
         announce(context, cluster, &plan.size).await;
     }
+    // After the StatefulSet, which gave claims away in earlier releases; before the status says that the spec is in effect.
+    target.mark_claims(&plan.claims).await?;
     let health = HealthInput::new(valid, observed, published, plan, &applied);
     report(context, observed, &Outcome::Applied(&applied, health)).await?;
 

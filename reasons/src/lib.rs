@@ -91,6 +91,7 @@ reasons! {
     MemberReplaced: AgentEvent, "The member of a lost volume was removed, so that its seat can join again.";
     MembersNotReady: Condition OperatorEvent, "Members that should serve are not ready.";
     MembersReady: Condition OperatorEvent, "All wanted members vote and are ready.";
+    MembersShareNode: Condition OperatorEvent, "Several members run on one node, whose loss costs them all.";
     MovingLeader: Seat, "Leadership is handed to another member first.";
     NameNotPublished: Seat, "The pod's name is not in the EndpointSlice yet.";
     NoMemberAnswers: Seat, "No member of the cluster answers a linearizable read.";

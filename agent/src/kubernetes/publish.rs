@@ -34,6 +34,23 @@ pub(crate) struct LeaderView {
     /// The name of the leader's pod.
     pub(crate) leader: String,
     pub(crate) members: Vec<MemberStatus>,
+    /// The operator's question that `members` is newer than, if it has asked: the list was read from etcd, after a
+    /// linearizable read, when the question had been seen.
+    pub(crate) confirmed: Option<String>,
+}
+
+impl LeaderView {
+    /// The members' part of the status. A definition of an earlier release does not know the answer's field, and an
+    /// operator of an earlier release does not ask.
+    fn status(&self) -> serde_json::Value {
+        let mut status = serde_json::json!({
+            "clusterID": self.cluster_id, "leader": self.leader, "members": self.members,
+        });
+        if let Some(question) = &self.confirmed {
+            status["membersConfirmed"] = question.clone().into();
+        }
+        status
+    }
 }
 
 /// Senders of what is published, at every change.
@@ -64,7 +81,7 @@ impl Publisher {
             leaders,
             LEADER_MANAGER.into(),
             Some(AGAIN),
-            |view: &LeaderView| serde_json::json!({ "clusterID": view.cluster_id, "leader": view.leader, "members": view.members }),
+            LeaderView::status,
         ));
         Self { seat, leader }
     }
@@ -144,6 +161,7 @@ mod tests {
             cluster_id: HexId(1),
             leader: leader.into(),
             members: vec![],
+            confirmed: None,
         })
     }
 
@@ -165,6 +183,14 @@ mod tests {
         });
         send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
         Some((patch["status"]["leader"].as_str()?.to_owned(), Instant::now()))
+    }
+
+    #[test]
+    fn an_answer_is_published_beside_the_members_and_only_to_a_question() {
+        let mut view = view("c-0").unwrap();
+        assert_eq!(view.status().get("membersConfirmed"), None);
+        view.confirmed = Some("set/4".into());
+        assert_eq!(view.status()["membersConfirmed"], "set/4");
     }
 
     #[tokio::test(start_paused = true)]

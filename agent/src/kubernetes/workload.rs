@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
-use muster_api::workload::{SHRINK, wanted_seats};
+use muster_api::workload::{self, wanted_seats};
 use muster_membership::{ClusterId, Wanted, Workload};
 use tokio::sync::watch;
 
@@ -31,6 +31,8 @@ pub(crate) struct WorkloadReader {
     /// The EtcdCluster, or else the StatefulSet.
     subject: watch::Sender<Option<ObjectReference>>,
     replicas: watch::Sender<Option<u32>>,
+    /// The operator's question for a newer member list, as seen last.
+    question: watch::Sender<Option<String>>,
 }
 
 impl WorkloadReader {
@@ -42,6 +44,7 @@ impl WorkloadReader {
             cluster: watch::Sender::new(None),
             subject: watch::Sender::new(None),
             replicas: watch::Sender::new(None),
+            question: watch::Sender::new(None),
         }
     }
 
@@ -53,6 +56,11 @@ impl WorkloadReader {
     /// The StatefulSet's replicas, as seen last.
     pub(crate) fn replicas(&self) -> Option<u32> {
         *self.replicas.borrow()
+    }
+
+    /// The operator's question for a newer member list, as seen last.
+    pub(crate) fn question(&self) -> Option<String> {
+        self.question.borrow().clone()
     }
 
     /// The object that Events are about, as it becomes known: the EtcdCluster, or the StatefulSet where there is none.
@@ -124,7 +132,8 @@ impl WorkloadReader {
         let name = cluster_of(set).map(|o| o.name.clone());
         self.cluster
             .send_if_modified(|known| std::mem::replace(known, name.clone()) != name);
-        self.replicas.send_replace(Some(replicas(set)));
+        self.replicas.send_replace(Some(workload::replicas(set)));
+        self.question.send_replace(workload::question(set).map(str::to_owned));
         let subject = Some(subject(set));
         self.subject
             .send_if_modified(|known| std::mem::replace(known, subject.clone()) != subject);
@@ -170,11 +179,6 @@ fn subject(set: &StatefulSet) -> ObjectReference {
     }
 }
 
-fn replicas(set: &StatefulSet) -> u32 {
-    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    u32::try_from(replicas).unwrap_or(0)
-}
-
 fn wants(set: &StatefulSet) -> Workload {
     if set.metadata.deletion_timestamp.is_some() {
         return Workload::Deleting;
@@ -188,12 +192,13 @@ fn wants(set: &StatefulSet) -> Workload {
         // Seats are counted from 0; a StatefulSet that counts otherwise says nothing about them.
         return Workload::NotMine;
     }
-    let shrink = set.annotations().get(SHRINK).and_then(|text| text.parse().ok());
-    Workload::Wants(Wanted(wanted_seats(replicas(set), shrink)))
+    Workload::Wants(Wanted(wanted_seats(set)))
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_api::workload::{SHRINK, SHRINK_GENERATION};
+
     use super::*;
 
     fn set(replicas: i32, shrink: Option<&str>) -> StatefulSet {
@@ -209,6 +214,11 @@ mod tests {
         assert_eq!(wants(&set(5, Some("5->3"))), Workload::Wants(Wanted(3)));
         assert_eq!(wants(&set(4, Some("5->3"))), Workload::Wants(Wanted(4)));
         assert_eq!(wants(&set(5, Some("nonsense"))), Workload::Wants(Wanted(5)));
+        let mut again = set(5, Some("5->3"));
+        again.metadata.generation = Some(10);
+        let annotations = again.metadata.annotations.as_mut().unwrap();
+        annotations.insert(SHRINK_GENERATION.into(), "8".into());
+        assert_eq!(wants(&again), Workload::Wants(Wanted(5)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Agent {
     pub(crate) hooks: Vec<LeaveRequest>,
     pub(crate) version: String,
     pub(crate) next_plan: u64,
+    /// The operator's question that the local list is newer than; see [`Self::confirm_members`].
+    pub(crate) confirmed: Option<String>,
     /// The last step that was not done, and the error.
     pub(crate) setback: Option<(Action, String)>,
     epoch: Instant,
@@ -93,6 +95,7 @@ impl Agent {
             version: String::new(),
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),
+            confirmed: None,
             setback: None,
             epoch: Instant::now(),
             config,

@@ -13,6 +13,7 @@
 pub(crate) mod act;
 pub(crate) mod agent;
 pub(crate) mod clock;
+mod confirm;
 pub(crate) mod http;
 pub(crate) mod install;
 pub(crate) mod metrics;

@@ -91,6 +91,7 @@ impl Agent {
                     started: m.started(),
                 })
                 .collect(),
+            confirmed: self.confirmed.clone(),
         })
     }
 

@@ -48,6 +48,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         agent.memory = decision.memory.clone();
         metrics.count(&decision);
         agent.note_good_start(now);
+        let publishes = publisher.leader.borrow().is_some();
+        agent.confirm_members(publishes).await;
         agent.publish(&decision, &publisher, &metrics, now);
         agent.send_events(&decision, now);
         agent.carry_out(&decision).await;

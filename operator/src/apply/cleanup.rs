@@ -15,7 +15,7 @@ use crate::plan::cleanup::CleanupPlan;
 use crate::stored;
 
 impl Target<'_> {
-    /// Deletes volume claims, and takes back status entries.
+    /// Deletes volume claims that have not changed since they were read, and takes back status entries.
     ///
     /// # Errors
     /// A request failed; what comes after it was not removed.
@@ -23,8 +23,12 @@ impl Target<'_> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
         for claim in &plan.claims {
             let what = format!("delete volume claim {}", claim.name);
+            let mut parameters = exactly(&claim.uid);
+            if let Some(preconditions) = &mut parameters.preconditions {
+                preconditions.resource_version.clone_from(&claim.resource_version);
+            }
             claims
-                .delete(&claim.name, &exactly(&claim.uid))
+                .delete(&claim.name, &parameters)
                 .await
                 .map_err(ReconcileError::writing(what))?;
             tracing::info!(

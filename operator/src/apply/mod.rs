@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::birth::key;
 use muster_api::cluster::EtcdCluster;
 use muster_api::names::OPERATOR_MANAGER;
-use muster_api::workload::SHRINK;
+use muster_api::workload::{SHRINK, SHRINK_GENERATION};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -25,6 +25,7 @@ use crate::error::ReconcileError;
 use crate::ownership;
 use crate::stored;
 
+mod claims;
 mod cleanup;
 mod evict;
 #[cfg(test)]
@@ -88,7 +89,7 @@ impl Target<'_> {
             return Ok(set);
         }
         let patch = json!({
-            "metadata": { "resourceVersion": set.resource_version(), "annotations": { SHRINK: null } },
+            "metadata": { "resourceVersion": set.resource_version(), "annotations": { SHRINK: null, SHRINK_GENERATION: null } },
         });
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), self.namespace);
         let what = format!("withdraw the shrink of StatefulSet {}", set.name_any());

@@ -43,7 +43,10 @@ async fn sent_after_applying(wanted: Value, live: Value) -> Option<Value> {
 #[tokio::test]
 async fn a_shrink_that_somebody_else_announced_is_withdrawn() {
     let sent = sent_after_applying(set(None), set(Some("3->1"))).await.unwrap();
-    assert_eq!(sent["metadata"]["annotations"], json!({ SHRINK: null }));
+    assert_eq!(
+        sent["metadata"]["annotations"],
+        json!({ SHRINK: null, SHRINK_GENERATION: null })
+    );
     assert_eq!(sent["metadata"]["resourceVersion"], "7");
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
+use muster_api::workload::{CONFIRM_MEMBERS, SHRINK, SHRINK_GENERATION};
 
 use super::{Dependents, birth_record, stateful_set};
 use crate::context::Known;
@@ -80,6 +81,9 @@ fn set_write(
     let template = plan.template.clone();
     let template = template.unwrap_or_else(|| super::template(cluster, agent_image));
     let mut wanted = super::stateful_set(cluster, &plan.size, template);
+    if let Some(live) = &observed.set {
+        annotate(&mut wanted, live, plan);
+    }
     match &observed.set {
         Some(live) if known.set_written && stateful_set::same(live, &wanted) => SetWrite::Keep(Box::new(live.clone())),
         live => {
@@ -87,5 +91,58 @@ fn set_write(
             wanted.metadata.resource_version = live.as_ref().and_then(ResourceExt::resource_version);
             SetWrite::Apply(Box::new(wanted))
         }
+    }
+}
+
+/// Adds the annotations that depend on the StatefulSet as it is: the generation that a shrink counts for, and the
+/// question for a newer member list.
+fn annotate(wanted: &mut StatefulSet, live: &StatefulSet, plan: &Plan) {
+    let annotations = wanted.annotations_mut();
+    let generation = live.metadata.generation.map(|generation| generation.to_string());
+    if let Some(generation) = generation.filter(|_| annotations.contains_key(SHRINK)) {
+        annotations.insert(SHRINK_GENERATION.to_owned(), generation);
+    }
+    if let Some(question) = &plan.cleanup.question {
+        annotations.insert(CONFIRM_MEMBERS.to_owned(), question.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::workload::{self, Shrink};
+
+    use super::*;
+    use crate::plan::cleanup::CleanupPlan;
+    use crate::plan::rollout::RolloutPlan;
+    use crate::plan::size::{SizePlan, SizeStep};
+
+    #[test]
+    fn a_shrink_is_announced_for_the_generation_that_was_read() {
+        let plan = Plan {
+            size: SizePlan {
+                step: SizeStep::AnnounceShrink,
+                adopt: None,
+                size: 3,
+                replicas: 5,
+                shrink: Shrink::new(5, 3),
+                why: String::new(),
+            },
+            record: RecordStep::Keep,
+            template: None,
+            rollout: RolloutPlan::default(),
+            claims: Vec::new(),
+            cleanup: CleanupPlan::default(),
+        };
+        let mut live = StatefulSet::default();
+        live.metadata.generation = Some(8);
+        let mut wanted = StatefulSet::default();
+        wanted.spec.get_or_insert_default().replicas = Some(5);
+        wanted.annotations_mut().insert(SHRINK.into(), "5->3".into());
+        annotate(&mut wanted, &live, &plan);
+        wanted.metadata.generation = Some(8);
+        assert_eq!(workload::wanted_seats(&wanted), 3);
+        // Somebody scales it to 7 and back.
+        wanted.metadata.generation = Some(10);
+        assert_eq!(workload::wanted_seats(&wanted), 5);
     }
 }

@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpe
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use muster_api::cluster::Retention;
 use muster_api::names::CLAIM_TEMPLATE;
 use muster_api::workload::{ANNOTATIONS, APPLIED_REPLICAS, APPLIED_SIZE, POD_PLAN, SHRINK, VERSION};
 
@@ -47,7 +46,7 @@ pub(super) fn build(cluster: &ValidatedCluster, plan: &SizePlan, template: Templ
                 type_: Some("OnDelete".into()),
                 ..Default::default()
             }),
-            persistent_volume_claim_retention_policy: cluster.claim.is_some().then(|| retention(cluster.when_deleted)),
+            persistent_volume_claim_retention_policy: cluster.claim.is_some().then(retention),
             volume_claim_templates: cluster.claim.as_ref().map(|claim| vec![claim_template(claim)]),
             template: template.pod,
             ..StatefulSetSpec::default()
@@ -69,15 +68,11 @@ fn annotations(plan: &SizePlan, template: &Template) -> BTreeMap<String, String>
     annotations
 }
 
-/// Scaling never deletes volumes by itself: at size 0 that would be the end of
-/// a hibernating cluster.
-fn retention(when_deleted: Retention) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
-    let when_deleted = match when_deleted {
-        Retention::Retain => "Retain",
-        Retention::Delete => "Delete",
-    };
+/// The StatefulSet never deletes volumes. Its scaling must not: at size 0 that would be the end of a hibernating
+/// cluster. Its deletion must not: the operator makes it again. [`crate::plan::claims`] has the owner that may.
+fn retention() -> StatefulSetPersistentVolumeClaimRetentionPolicy {
     StatefulSetPersistentVolumeClaimRetentionPolicy {
-        when_deleted: Some(when_deleted.into()),
+        when_deleted: Some("Retain".into()),
         when_scaled: Some("Retain".into()),
     }
 }
@@ -104,7 +99,7 @@ fn claim_template(claim: &ClaimPlan) -> PersistentVolumeClaim {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use muster_api::cluster::EtcdClusterSpec;
+    use muster_api::cluster::{EtcdClusterSpec, Retention};
     use muster_api::workload::Shrink;
 
     use super::*;
@@ -146,7 +141,10 @@ mod tests {
         let live = set(&plan(3, None), |_| ());
         assert!(same(
             &live,
-            &set(&plan(3, None), |spec| spec.storage.when_scaled = Retention::Delete)
+            &set(&plan(3, None), |spec| {
+                spec.storage.when_scaled = Retention::Delete;
+                spec.storage.retention = Retention::Delete;
+            })
         ));
         assert!(!same(&live, &set(&plan(5, None), |_| ())));
         assert!(!same(&live, &set(&plan(3, Shrink::new(3, 1)), |_| ())));
@@ -154,14 +152,20 @@ mod tests {
             &live,
             &set(&plan(3, None), |spec| spec.version = "3.5.21".into())
         ));
-        assert!(!same(
-            &live,
-            &set(&plan(3, None), |spec| spec.storage.retention = Retention::Delete)
-        ));
+        let mut older = set(&plan(3, None), |_| ());
+        let policy = older.spec.as_mut().unwrap();
+        policy.persistent_volume_claim_retention_policy = Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+            when_deleted: Some("Delete".into()),
+            ..retention()
+        });
+        assert!(
+            !same(&older, &live),
+            "an earlier release let the StatefulSet own the claims"
+        );
     }
 
     #[test]
-    fn scaling_never_deletes_volumes() {
+    fn the_stateful_set_never_deletes_volumes() {
         for retention in [Retention::Retain, Retention::Delete] {
             let set = set(&plan(3, None), |spec| {
                 spec.storage.retention = retention;
@@ -169,7 +173,7 @@ mod tests {
             });
             let policy = set.spec.unwrap().persistent_volume_claim_retention_policy.unwrap();
             assert_eq!(policy.when_scaled.as_deref(), Some("Retain"));
-            assert_eq!(policy.when_deleted, Some(format!("{retention:?}")));
+            assert_eq!(policy.when_deleted.as_deref(), Some("Retain"));
         }
     }
 

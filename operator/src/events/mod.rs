@@ -5,7 +5,7 @@ use kube::runtime::events::{Event, EventType};
 use muster_api::cluster::EtcdCluster;
 use muster_api::reasons::{Place, Reason};
 
-use crate::conditions::{DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, STALLED, VERSION_ADVISORY, previous};
+use crate::conditions::{DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, SHARED_NODE, STALLED, VERSION_ADVISORY, previous};
 use crate::plan::size::{SizePlan, SizeStep};
 
 pub(crate) mod recorder;
@@ -17,6 +17,7 @@ const NOTED: &[(&str, EventType)] = &[
     (QUORUM_LOST, EventType::Warning),
     (STALLED, EventType::Warning),
     (EVEN_SIZE, EventType::Warning),
+    (SHARED_NODE, EventType::Warning),
     (VERSION_ADVISORY, EventType::Warning),
 ];
 

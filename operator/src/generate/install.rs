@@ -198,7 +198,7 @@ fn cluster_rules() -> Vec<PolicyRule> {
         rule("rbac.authorization.k8s.io", &["roles", "rolebindings"], OWN),
         rule("", &["pods"], READ),
         rule("", &["pods/eviction"], &["create"]),
-        rule("", &["persistentvolumeclaims"], &["get", "list", "delete"]),
+        rule("", &["persistentvolumeclaims"], &["get", "list", "patch", "delete"]),
         rule("discovery.k8s.io", &["endpointslices"], READ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]

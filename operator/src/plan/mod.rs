@@ -6,6 +6,7 @@
 //!      ├─ size_input ─▶ size    the next step towards the size
 //!      ├─ pod_template   the template that stays, if one does
 //!      ├─ rollout        the pods that wait for their replacement, and the next one
+//!      ├─ claims         the marks and owners of volume claims
 //!      └─ cleanup        what seats that were scaled away leave behind
 //! ```
 //!
@@ -15,6 +16,7 @@
 use muster_api::status::EtcdClusterStatus;
 
 use self::birth_record::{RecordInput, RecordStep};
+use self::claims::ClaimUpdate;
 use self::cleanup::CleanupPlan;
 use self::pod_template::Template;
 use self::rollout::{RolloutInput, RolloutPlan};
@@ -24,6 +26,7 @@ use crate::ownership::{self, Blocked};
 use crate::validate::ValidatedCluster;
 
 pub(crate) mod birth_record;
+pub(crate) mod claims;
 pub(crate) mod cleanup;
 pub(crate) mod pod_template;
 pub(crate) mod rollout;
@@ -38,6 +41,8 @@ pub(crate) struct Plan {
     /// The pod template that stays; none if this release builds a new one.
     pub(crate) template: Option<Template>,
     pub(crate) rollout: RolloutPlan,
+    /// The changes of volume claims' metadata.
+    pub(crate) claims: Vec<ClaimUpdate>,
     pub(crate) cleanup: CleanupPlan,
 }
 
@@ -59,12 +64,14 @@ pub(crate) fn plan(
         &RolloutInput::new(observed, published, cluster, &size, size_input.formed),
         &size,
     );
+    let claims = claims::plan(cluster, observed, published.cluster_id);
     let cleanup = cleanup::plan(cluster, observed, published, &size);
     Ok(Plan {
         size,
         record,
         template,
         rollout,
+        claims,
         cleanup,
     })
 }
@@ -74,7 +81,7 @@ fn refuse_others(observed: &ObservedCluster, cluster: &ValidatedCluster) -> Resu
     if let Some(set) = &observed.set {
         return ownership::check("StatefulSet", &set.metadata, cluster.owner_uid());
     }
-    match observed.claims.iter().find(|claim| claim.going) {
+    match observed.claims.iter().find(|claim| claim.going(cluster.owner_uid())) {
         Some(claim) => Err(Blocked::Predecessor {
             kind: "PersistentVolumeClaim",
             name: claim.name.clone(),

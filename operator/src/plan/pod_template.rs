@@ -2,7 +2,8 @@
 //!
 //! A new release of the operator must not restart a single pod: a template
 //! that was built from the same pod plan stays, down to the agent's image. And
-//! a template never changes in the same write as the size.
+//! a template never changes in the same write as the size, nor during a shrink: any change of the StatefulSet's spec
+//! makes a shrink void that was announced before.
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -33,7 +34,8 @@ pub(crate) fn kept(observed: &ObservedCluster, valid: &ValidatedCluster, plan: &
 fn of_set(live: &StatefulSet, valid: &ValidatedCluster, plan: &SizePlan) -> Option<Template> {
     let annotation = |key: &str| live.annotations().get(key).cloned();
     let fingerprint = annotation(POD_PLAN)?;
-    let resizes = workload::replicas(live) != plan.replicas || workload::shrink(live) != plan.shrink;
+    let shrinks = plan.shrink.is_some() || workload::shrink(live).is_some();
+    let resizes = shrinks || workload::replicas(live) != plan.replicas;
     let same_plan = fingerprint == valid.pods.fingerprint();
     let version = if same_plan {
         valid.version.to_string()
@@ -69,6 +71,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
     use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
     use muster_api::cluster::{EtcdCluster, EtcdClusterSpec};
+    use muster_api::workload::{SHRINK, Shrink};
     use serde_json::json;
 
     use super::*;
@@ -136,6 +139,20 @@ mod tests {
         let kept = kept(&observed("3.5.21"), &cluster("3.5.35"), &plan(5)).unwrap();
         assert_eq!(kept.version, "3.5.21");
         assert_eq!(kept.fingerprint, cluster("3.5.21").pods.fingerprint());
+    }
+
+    #[test]
+    fn a_template_waits_until_a_shrink_is_over() {
+        let announced = SizePlan {
+            step: SizeStep::AwaitMembers,
+            shrink: Shrink::new(3, 1),
+            ..plan(3)
+        };
+        let mut shrinking = observed("3.5.21");
+        let annotations = shrinking.set.as_mut().unwrap().metadata.annotations.as_mut().unwrap();
+        annotations.insert(SHRINK.into(), "3->1".into());
+        let kept = kept(&shrinking, &cluster("3.5.35"), &announced).unwrap();
+        assert_eq!(kept.version, "3.5.21");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhas
 
 use crate::apply::Applied;
 use crate::conditions::{
-    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, Summary, VERSION_ADVISORY,
+    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
 };
 use crate::dereference::{ObservedCluster, PodView};
 use crate::plan::Plan;
@@ -16,6 +16,7 @@ use crate::plan::birth_record::{self, RecordStep};
 use crate::plan::size::{SizePlan, SizeStep};
 use crate::validate::ValidatedCluster;
 
+mod placement;
 #[cfg(test)]
 mod tests;
 
@@ -313,7 +314,10 @@ impl<'a> HealthInput<'a> {
             .version
             .advisory()
             .map(|text| Finding::new(VERSION_ADVISORY, true, Reason::KnownDefects, text));
-        even.into_iter().chain(advisory).collect()
+        let shared = self
+            .shared_nodes()
+            .map(|text| Finding::new(SHARED_NODE, true, Reason::MembersShareNode, text));
+        even.into_iter().chain(advisory).chain(shared).collect()
     }
 
     fn unready(&self) -> Vec<u32> {

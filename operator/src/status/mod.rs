@@ -13,7 +13,8 @@ use self::health::HealthInput;
 pub(crate) use self::report::{report, report_unreadable};
 use crate::apply::Applied;
 use crate::conditions::{
-    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, STALLED, Summary, VERSION_ADVISORY, previous,
+    DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
+    previous,
 };
 use crate::dereference::ObservedCluster;
 use crate::error::ReconcileError;
@@ -100,7 +101,7 @@ pub(crate) fn render_unreadable(unreadable: &Unreadable, now: &Time) -> EtcdClus
 }
 
 /// Conditions that a stalled reconciliation leaves as they are.
-const KEPT: &[&str] = &[DEGRADED, QUORUM_LOST, EVEN_SIZE, VERSION_ADVISORY];
+const KEPT: &[&str] = &[DEGRADED, QUORUM_LOST, EVEN_SIZE, SHARED_NODE, VERSION_ADVISORY];
 
 /// Renders the operator's fields, and nothing of anybody else's.
 pub(crate) fn render(observed: &ObservedCluster, outcome: &Outcome<'_>, now: &Time) -> EtcdClusterStatus {

@@ -20,6 +20,7 @@ fn observed() -> ObservedCluster {
         ready: true,
         terminating: false,
         revision: None,
+        ..PodView::default()
     };
     let mut cluster = EtcdCluster::new("db", EtcdClusterSpec::of_size(3));
     cluster.metadata.generation = Some(4);

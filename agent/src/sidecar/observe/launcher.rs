@@ -28,6 +28,7 @@ impl Agent {
             // What was read from the etcd that ended says nothing about the one to come.
             self.observed.local = Reading::default();
             self.observed.local_list = None;
+            self.confirmed = None;
             self.observed.leaderless_since = None;
             self.requests.forget_status(&self.local_url());
             self.forget_list();

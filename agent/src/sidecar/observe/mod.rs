@@ -21,7 +21,7 @@ use crate::kubernetes::Slices;
 /// Time that one etcd or agent gets to answer. An etcd's answer may come later: it counts at the next look.
 const PEER_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// Time that a linearizable read and the list after it get.
-const FENCE_TIMEOUT: Duration = Duration::from_millis(1_750);
+pub(super) const FENCE_TIMEOUT: Duration = Duration::from_millis(1_750);
 /// Time that each port of the local etcd gets that answers without a quorum, when none came as a client sees it.
 const STORED_TIMEOUT: Duration = Duration::from_millis(400);
 /// Time that the API server gets to answer.

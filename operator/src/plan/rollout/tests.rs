@@ -12,6 +12,7 @@ fn pods(revisions: &[&str]) -> Vec<PodView> {
         ready: true,
         terminating: false,
         revision: Some(revision.to_string()),
+        ..PodView::default()
     };
     revisions.iter().enumerate().map(pod).collect()
 }

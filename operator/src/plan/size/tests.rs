@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use muster_api::workload::wanted_seats;
-
 use super::*;
 use crate::plan::size_input::AppliedSize;
 
@@ -54,7 +52,8 @@ fn outcome(input: &SizeInput) -> (SizeStep, u32, Option<String>) {
 impl SizePlan {
     /// The number of seats that the StatefulSet wants once the plan is written.
     fn wanted(&self) -> u32 {
-        wanted_seats(self.replicas, self.shrink)
+        let counts = self.shrink.filter(|shrink| shrink.from() == self.replicas);
+        counts.map_or(self.replicas, Shrink::to)
     }
 }
 

@@ -23,6 +23,7 @@ fn at_rest(n: u32) -> Case {
         ready: true,
         terminating: false,
         revision: None,
+        ..PodView::default()
     });
     let members = (0..n).map(|seat| MemberStatus {
         id: HexId(seat.into()),
@@ -365,4 +366,37 @@ fn even_sizes_and_defective_versions_are_warned_about() {
     assert_eq!(old.assess().finding(VERSION_ADVISORY), None);
     old.cluster.version = "3.5.21".parse().unwrap();
     assert_eq!(old.assess().holds(VERSION_ADVISORY), Some(true));
+}
+
+#[test]
+fn members_that_share_a_node_are_warned_about_and_nothing_else() {
+    let on = |nodes: &[&str]| {
+        let mut case = at_rest(nodes.len() as u32);
+        for (pod, node) in case.pods.iter_mut().zip(nodes) {
+            pod.node = Some((*node).to_owned());
+        }
+        case
+    };
+    let told = |case: &Case| {
+        case.assess()
+            .finding(SHARED_NODE)
+            .map(|finding| finding.message.clone())
+    };
+    assert_eq!(told(&on(&["a", "b", "c"])), None);
+    assert_eq!(told(&at_rest(3)), None);
+    let three = told(&on(&["a", "b", "a"])).unwrap();
+    assert!(
+        three.starts_with("db-0 and db-2 run on node a: its loss costs the quorum. "),
+        "{three}"
+    );
+    let five = told(&on(&["a", "b", "b", "c", "d"])).unwrap();
+    assert!(
+        five.starts_with("db-1 and db-2 run on node b: its loss costs 2 of 5 members. "),
+        "{five}"
+    );
+    let health = on(&["a", "a", "a"]).assess();
+    assert_eq!((health.summary.name(), health.holds(DEGRADED)), ("Ready", Some(false)));
+    let mut moving = on(&["a", "a"]);
+    moving.pods[1].terminating = true;
+    assert_eq!(told(&moving), None);
 }

@@ -55,8 +55,6 @@ pub(super) async fn floor(cx: &Ctx, name: &str, size: u32) -> Result<f64> {
 
 /// Creates a cluster; the seconds it took.
 pub(super) async fn create(cluster: &Cluster<'_>, size: u32) -> Result<f64> {
-    // With the retention that is the default, as the floor has it. With "Delete" the StatefulSet controller writes
-    // each claim once more, the scheduler's binding meets a conflict, and tries again a good second later.
     timed(
         cluster,
         size,

@@ -3,6 +3,7 @@
 mod addresses;
 mod api_down;
 mod bad_input;
+mod claims;
 mod create;
 mod cycles;
 mod dns;
@@ -42,6 +43,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     joining::SCENARIOS,
     leaving::SCENARIOS,
     volumes::SCENARIOS,
+    claims::SCENARIOS,
     partition::SCENARIOS,
     recovery::SCENARIOS,
     storms::SCENARIOS,
