@@ -11,6 +11,9 @@ use crate::status::{Quorum, SeatPhase};
 pub struct StatusReport {
     /// The cluster's name.
     pub cluster: String,
+    /// The cluster's namespace; absent with an agent of an earlier release.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// The seat's number.
     pub seat: u32,
     /// The pod's name.
@@ -63,6 +66,7 @@ mod tests {
     fn the_keys_of_a_report_are_part_of_the_interface() {
         let report = StatusReport {
             cluster: "db".into(),
+            namespace: Some("ns".into()),
             seat: 1,
             pod: "db-1".into(),
             pod_uid: "u".into(),
@@ -83,13 +87,21 @@ mod tests {
             snapshot_bytes: 0,
         };
         let expected = serde_json::json!({
-            "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
+            "cluster": "db", "namespace": "ns", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
             "memberID": "0000000000000001", "clusterID": null, "phase": "Learner", "reason": "CatchingUp", "why": "It catches up.",
             "since": "2026-01-01T00:00:00Z", "quorum": "Ok", "voters": 2, "leader": null,
             "wantedSeats": 3, "terminating": false, "version": "3.6.16",
             "snapshotBytes": 0,
         });
         assert_eq!(serde_json::to_value(&report).unwrap(), expected);
-        assert_eq!(serde_json::from_value::<StatusReport>(expected).unwrap(), report);
+        assert_eq!(
+            serde_json::from_value::<StatusReport>(expected.clone()).unwrap(),
+            report
+        );
+        // An agent of an earlier release does not name its namespace.
+        let mut earlier = expected;
+        earlier.as_object_mut().unwrap().remove("namespace");
+        let namespace = serde_json::from_value::<StatusReport>(earlier).unwrap().namespace;
+        assert_eq!(namespace, None);
     }
 }

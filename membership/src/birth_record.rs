@@ -3,16 +3,18 @@
 use muster_reasons::Reason;
 
 use crate::decision::{Action, Draft, Need, Phase};
-use crate::due;
+use crate::deputy::is_deputy;
 use crate::ids::Time;
 use crate::memory::Memory;
 use crate::observed::{BirthPhase, EtcdStatus, Freshness, Observed};
-use crate::timing::{BIRTH_RECORD_INTERVAL, BIRTH_RECORD_INTERVAL_AT_REST};
+use crate::timing::{BIRTH_RECORD_INTERVAL, BIRTH_RECORD_INTERVAL_AT_REST, TIME_TO_DEPUTISE};
+use crate::{deputy, due};
 
-/// Decides what the agent beside the leader does about the record. `None`: nothing.
+/// Decides what this agent does about the record. `None`: nothing.
 ///
 /// The founder's agent writes "formed" once; the leader's agent writes it again if the record is gone, and
-/// looks for that often only while somebody is known to need it.
+/// looks for that often only while somebody is known to need it. The other agents look half a minute later, and the
+/// deputy writes.
 pub(crate) fn birth_record(
     observed: &Observed,
     status: &EtcdStatus,
@@ -26,17 +28,26 @@ pub(crate) fn birth_record(
     } else {
         BIRTH_RECORD_INTERVAL_AT_REST
     };
-    let due = memory.formed_as_of.is_none_or(|at| now.since(at) > interval);
-    if !leads || !due {
+    let due = match memory.formed_as_of {
+        Some(at) if leads => now.since(at) > interval,
+        None if leads => true,
+        known => {
+            let since = known.unwrap_or_else(|| *memory.record_unknown_since.get_or_insert(now));
+            now.since(since) > interval + TIME_TO_DEPUTISE
+        }
+    };
+    if !due {
         return None;
     }
     let cluster = status.identity.cluster;
+    let all = if leads {
+        vec![Need::Birth, Need::Workload, Need::Peers, Need::List(Some(cluster))]
+    } else {
+        deputy::needs(cluster).to_vec()
+    };
     let record = match observed.birth.check(now) {
         // With what housekeeping needs: read in turns, one would be stale when the other is there, without end.
-        Freshness::Stale if due::something_is_due(observed) => {
-            let list = Need::List(Some(cluster));
-            return Some(Draft::look([Need::Birth, Need::Workload, Need::Peers, list]));
-        }
+        Freshness::Stale if due::something_is_due(observed) => return Some(Draft::look(all)),
         Freshness::Stale => return Some(Draft::look([Need::Birth])),
         // The record is for others; this seat's own work goes on.
         Freshness::Failed(_) => return None,
@@ -48,9 +59,20 @@ pub(crate) fn birth_record(
         Some(birth) if birth.phase == BirthPhase::Claimed && birth.cluster == Some(cluster) => Action::MarkFormed,
         Some(_) => {
             memory.formed_as_of = Some(now);
+            memory.record_unknown_since = None;
             return None;
         }
     };
+    if !leads {
+        let list = match (observed.list.check(now), observed.peers.check(now)) {
+            (Freshness::Stale, _) | (_, Freshness::Stale) => return Some(Draft::look(all)),
+            (Freshness::Fresh(list), Freshness::Fresh(_)) if list.cluster == cluster => list,
+            _ => return None,
+        };
+        if !is_deputy(list, &observed.live(cluster, now), status) {
+            return None;
+        }
+    }
     Some(
         Draft::act(
             Phase::Voter,

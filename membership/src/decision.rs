@@ -18,6 +18,8 @@ pub enum Need {
     Birth,
     /// The cluster ID in the EtcdCluster's status.
     StatusCluster,
+    /// The members in the EtcdCluster's status.
+    Published,
     /// The EndpointSlices: own entry and the pods of the other seats, and those pods' etcd Status and agent report.
     Peers,
     /// A fenced member list, preferably of this cluster.
@@ -82,6 +84,8 @@ pub enum Action {
         /// The cluster.
         cluster: ClusterId,
     },
+    /// Publish the fenced members and the leader in the EtcdCluster's status, if it is as it was read.
+    PublishMembers,
     /// Start etcd.
     Start(StartPlan),
     /// Add this seat as a learner and note the member on the volume before anything else.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use muster_reasons::Reason;
 
 use crate::decision::{Action, Draft, Need, Phase};
+use crate::deputy::is_deputy;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
 use crate::memory::{Evictions, LearnerWatch, Memory};
 use crate::observed::{EtcdStatus, Freshness, Identity, Live, Member, MemberList, Observed, Wanted};
@@ -43,7 +44,7 @@ pub(crate) fn housekeeping(
         Err(draft) => return Some(draft),
     };
     let live = observed.live(list.cluster, now);
-    if !leads && deputy(list, &live) != Some(status.identity.member) {
+    if !leads && !is_deputy(list, &live, status) {
         return None;
     }
     let household = Household {
@@ -97,15 +98,6 @@ fn forget_notes(memory: &mut Memory) {
 
 fn busy(reason: Reason, why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
     Draft::wait(Phase::Voter, reason, format!("serves; {why}"), RETRY_INTERVAL).reading(needs)
-}
-
-/// The voter of the lowest seat that answers: seats that are wanted are lower than those that are not.
-fn deputy(list: &MemberList, live: &Live) -> Option<MemberId> {
-    list.voters()
-        .filter(|(id, _)| live.answering.contains(id))
-        .filter_map(|(id, member)| member.seat.map(|seat| (seat, *id)))
-        .min()
-        .map(|(_, id)| id)
 }
 
 /// The patience with a learner without progress. It only ever grows while this agent lives, and an eviction

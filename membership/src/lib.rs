@@ -17,7 +17,8 @@
 //!           ├─ a WAL ─────▶ resume
 //!           └─ etcd runs ─▶ running ─┬─ leave                     the seat is not wanted
 //!                                    ├─ promote                   a learner
-//!                                    ├─ birth_record, housekeeping (due)    for the other members
+//!                                    ├─ birth_record, publication,
+//!                                    │  housekeeping (due, deputy)          for the other members
 //!                                    └─ outage                    no leader
 //! ```
 //!
@@ -45,6 +46,7 @@ mod birth_record;
 mod bootstrap;
 mod decide;
 mod decision;
+mod deputy;
 mod due;
 mod housekeeping;
 mod ids;
@@ -54,6 +56,7 @@ mod memory;
 mod observed;
 mod outage;
 mod promote;
+mod publication;
 pub mod quorum;
 mod resume;
 mod running;
@@ -66,5 +69,5 @@ pub use memory::{Evictions, LearnerWatch, Memory};
 pub use muster_reasons::Reason;
 pub use observed::{
     AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,
-    MemberList, Observed, Peer, Reading, Unread, Wanted, Workload,
+    MemberList, Observed, Peer, Published, Reading, Unread, Wanted, Workload,
 };

@@ -33,6 +33,12 @@ pub struct Memory {
     pub pruned: bool,
     /// The time as of which the birth record is known to say that the cluster is formed.
     pub formed_as_of: Option<Time>,
+    /// The time since which this agent, beside a follower, has not known what the birth record says.
+    pub record_unknown_since: Option<Time>,
+    /// The time as of which the published members are known to be those of the local etcd.
+    pub published_as_of: Option<Time>,
+    /// The time at which this agent published the members last as a deputy.
+    pub publish_tried: Option<Time>,
     /// The time at which the three notes that follow were last brought up to date.
     pub noted_at: Option<Time>,
     /// Members of unwanted seats, and the time since which they are known as such.

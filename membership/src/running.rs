@@ -7,7 +7,7 @@ use crate::ids::Time;
 use crate::memory::Memory;
 use crate::observed::{Demand, EtcdStatus, Observed, Workload};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL};
-use crate::{birth_record, housekeeping, leave, outage, promote};
+use crate::{birth_record, housekeeping, leave, outage, promote, publication};
 
 /// Decides beside a running etcd.
 pub(crate) fn running(observed: &Observed, memory: &mut Memory, now: Time) -> Draft {
@@ -113,6 +113,7 @@ fn leaving(observed: &Observed, status: &EtcdStatus, mut leave: Draft, memory: &
 
 fn for_others(observed: &Observed, status: &EtcdStatus, leads: bool, memory: &mut Memory, now: Time) -> Option<Draft> {
     birth_record::birth_record(observed, status, leads, memory, now)
+        .or_else(|| publication::publication(observed, status, leads, memory, now))
         .or_else(|| housekeeping::housekeeping(observed, status, leads, memory, now))
 }
 

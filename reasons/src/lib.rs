@@ -101,6 +101,7 @@ reasons! {
     PodReplaced: OperatorEvent, "A pod was evicted, because the pod template changed.";
     Promoted: Seat AgentEvent, "The learner has caught up and votes.";
     Promoting: Seat, "A learner that has caught up is being promoted.";
+    PublishingMembers: Seat, "The members are published for the agent beside the leader, which does not do it.";
     QuorumAtRisk: Seat, "A step waits, because too few voters answer for the quorum to be safe after it.";
     QuorumBack: AgentEvent, "The seat sees a quorum again.";
     QuorumLost: Condition OperatorEvent, "No seat that is left sees a quorum.";

@@ -1,6 +1,9 @@
 //! Requests to etcd: one endpoint at a time, each with a deadline.
 
+mod changes;
 pub(crate) mod corruption;
+#[cfg(test)]
+mod mock_etcd;
 mod pending;
 mod requests;
 mod stored;
@@ -9,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, GetOptions, MemberAddOptions};
+use etcd_client::{Client, ConnectOptions, GetOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
@@ -18,8 +21,6 @@ pub(crate) use stored::{has_no_leader, stored_list};
 
 /// Time that an endpoint gets for its own member list.
 pub(crate) const LIST_TIMEOUT: Duration = Duration::from_millis(500);
-/// Time that a change of membership gets before its outcome is learnt by listing again.
-const CHANGE_TIMEOUT: Duration = Duration::from_millis(5_000);
 
 /// The cause for which a request did not surely succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,64 +164,6 @@ impl Etcd {
             )));
         }
         Ok(list)
-    }
-
-    /// Adds a learner; returns its ID.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub(crate) async fn add_learner(&self, url: &str, peer_url: &str) -> Result<MemberId, Failure> {
-        let options = MemberAddOptions::new().with_is_learner();
-        let peer = peer_url.to_owned();
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.member_add([peer], Some(options)).await
-            })
-            .await?;
-        reply
-            .member()
-            .map(|m| MemberId(m.id()))
-            .ok_or_else(|| Failure::Unknown("an answer without the member".into()))
-    }
-
-    /// Removes a member; one that is not there is removed.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub(crate) async fn remove(&self, url: &str, member: MemberId) -> Result<(), Failure> {
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.member_remove(member.0).await
-            })
-            .await;
-        match reply {
-            Err(Failure::Refused(why)) if why.contains("member not found") => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    /// Promotes a learner.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub(crate) async fn promote(&self, url: &str, member: MemberId) -> Result<(), Failure> {
-        self.ask(url, CHANGE_TIMEOUT, |mut client| async move {
-            client.member_promote(member.0).await
-        })
-        .await
-        .map(drop)
-    }
-
-    /// Moves leadership; `url` must be the leader's.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub(crate) async fn move_leader(&self, url: &str, to: MemberId) -> Result<(), Failure> {
-        self.ask(url, CHANGE_TIMEOUT, |mut client| async move {
-            client.move_leader(to.0).await
-        })
-        .await
-        .map(drop)
     }
 }
 

@@ -46,20 +46,18 @@ async fn hand_over(etcd: &Etcd, local: &str, own: &EtcdStatus) -> bool {
     let Ok(list) = etcd.list(local, &Names::new("")).await else {
         return false;
     };
+    let cluster = own.identity.cluster;
     let mut others: Vec<_> = list.voters().filter(|(id, _)| **id != own.identity.member).collect();
     others.sort_by_key(|(_, member)| seat(member));
     for (id, member) in others {
         let Some(host) = host(member) else { continue };
         let url = format!("http://{host}:{CLIENT_PORT}");
-        let expected = Identity {
-            member: *id,
-            cluster: own.identity.cluster,
-        };
+        let expected = Identity { member: *id, cluster };
         let alive = etcd
             .status(&url, ANSWER_TIMEOUT)
             .await
             .is_ok_and(|(s, _)| s.identity == expected);
-        if alive && etcd.move_leader(local, *id).await.is_ok() {
+        if alive && etcd.move_leader(local, cluster, *id).await.is_ok() {
             return true;
         }
     }

@@ -2,6 +2,7 @@
 //! EtcdCluster's status, Events.
 
 mod birth_record;
+mod client;
 pub(crate) mod events;
 #[cfg(test)]
 pub(crate) mod mock_api;
@@ -16,6 +17,7 @@ use kube::Api;
 use muster_api::cluster::EtcdCluster;
 
 pub(crate) use birth_record::{BirthFailure, BirthStore};
+pub(crate) use client::connect;
 pub(crate) use events::writer::EventWriter;
 pub(crate) use peers::{PeerAddress, Slices};
 pub(crate) use publish::{LeaderView, Publisher};

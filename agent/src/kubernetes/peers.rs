@@ -14,6 +14,8 @@ use crate::config::Config;
 pub(crate) struct PeerAddress {
     /// Its address or name, as it stands in a URL.
     pub(crate) host: String,
+    /// The pod's UID, if the EndpointSlices name it.
+    pub(crate) uid: Option<String>,
     /// True if it is being terminated.
     pub(crate) terminating: bool,
 }
@@ -72,7 +74,9 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
             .as_ref()
             .and_then(|c| c.terminating)
             .unwrap_or(false);
-        found.peers.insert(Seat(seat), PeerAddress { host, terminating });
+        let uid = uid.map(str::to_owned);
+        let peer = PeerAddress { host, uid, terminating };
+        found.peers.insert(Seat(seat), peer);
     }
     found
 }

@@ -1,13 +1,13 @@
-//! Publication in the EtcdCluster's status: each agent its own seat, the leader's agent the members.
-//! Only changes are sent; nothing depends on their arrival.
+//! Publication in the EtcdCluster's status: each agent its own seat, the leader's agent the members, and a deputy the
+//! members where that agent fails. Only changes are sent; nothing depends on their arrival.
 
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use muster_api::HexId;
 use muster_api::names::{LEADER_MANAGER, agent_manager};
-use muster_api::status::{MemberStatus, SeatStatus};
-use muster_membership::timing;
+use muster_api::status::{MemberStatus, Role, SeatStatus};
+use muster_membership::{MemberList, timing};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,6 +16,8 @@ use crate::backoff::Backoff;
 
 /// Time that a write gets; the operator waits for what is published.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a deputy, whose agent does nothing else meanwhile.
+const DEPUTY_WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// First and longest pause before a write that failed is tried again; up to twice as long by chance.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
@@ -27,7 +29,7 @@ const _: () = assert!(
     AGAIN.as_millis() >= timing::FRESHNESS.as_millis() + timing::READ_TIMEOUT.as_millis() + WRITE_TIMEOUT.as_millis()
 );
 
-/// The members, as the leader's agent publishes them.
+/// The members, as the leader's agent or a deputy publishes them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LeaderView {
     pub(crate) cluster_id: HexId,
@@ -40,16 +42,53 @@ pub(crate) struct LeaderView {
 }
 
 impl LeaderView {
-    /// The members' part of the status. A definition of an earlier release does not know the answer's field, and an
+    /// The members of `list`; `leader` is the name of the leader's pod.
+    pub(crate) fn new(list: &MemberList, leader: String) -> Self {
+        let members = list.members.iter();
+        Self {
+            cluster_id: HexId(list.cluster.0),
+            leader,
+            members: members
+                .map(|(id, m)| MemberStatus {
+                    id: HexId(id.0),
+                    name: m.name.clone(),
+                    peer_url: m.peer_urls.first().cloned().unwrap_or_default(),
+                    role: if m.learner { Role::Learner } else { Role::Voter },
+                    started: m.started(),
+                })
+                .collect(),
+            confirmed: None,
+        }
+    }
+
+    /// The fields of the status that one manager owns, whichever agent writes them: a list that two managers own
+    /// would hold the members of both. A definition of an earlier release does not know the answer's field, and an
     /// operator of an earlier release does not ask.
-    fn status(&self) -> serde_json::Value {
-        let mut status = serde_json::json!({
+    fn fields(&self) -> serde_json::Value {
+        let mut fields = serde_json::json!({
             "clusterID": self.cluster_id, "leader": self.leader, "members": self.members,
         });
         if let Some(question) = &self.confirmed {
-            status["membersConfirmed"] = question.clone().into();
+            fields["membersConfirmed"] = question.clone().into();
         }
-        status
+        fields
+    }
+}
+
+impl Kubernetes {
+    /// Publishes the members once, as a deputy, in the EtcdCluster of `version`: what anybody wrote since is newer.
+    ///
+    /// # Errors
+    /// The EtcdCluster has changed since, or the API server does not answer or refuses.
+    pub(crate) async fn publish_members(&self, cluster: &str, view: &LeaderView, version: &str) -> anyhow::Result<()> {
+        let patch = Patch::Apply(serde_json::json!({
+            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster",
+            "metadata": { "resourceVersion": version }, "status": view.fields(),
+        }));
+        let params = PatchParams::apply(LEADER_MANAGER).force();
+        let write = self.clusters.patch_status(cluster, &params, &patch);
+        tokio::time::timeout(DEPUTY_WRITE_TIMEOUT, write).await??;
+        Ok(())
     }
 }
 
@@ -81,7 +120,7 @@ impl Publisher {
             leaders,
             LEADER_MANAGER.into(),
             Some(AGAIN),
-            LeaderView::status,
+            LeaderView::fields,
         ));
         Self { seat, leader }
     }
@@ -188,9 +227,9 @@ mod tests {
     #[test]
     fn an_answer_is_published_beside_the_members_and_only_to_a_question() {
         let mut view = view("c-0").unwrap();
-        assert_eq!(view.status().get("membersConfirmed"), None);
+        assert_eq!(view.fields().get("membersConfirmed"), None);
         view.confirmed = Some("set/4".into());
-        assert_eq!(view.status()["membersConfirmed"], "set/4");
+        assert_eq!(view.fields()["membersConfirmed"], "set/4");
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,5 +257,34 @@ mod tests {
         written(&mut server).await.unwrap();
         publisher.leader.send_replace(None);
         assert_eq!(written(&mut server).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deputy_writes_the_leaders_fields_and_only_over_what_it_read() {
+        let (client, mut server) = pair();
+        let api = Kubernetes::new(client, &config());
+        let write = tokio::spawn(async move { api.publish_members("c", &view("c-1").unwrap(), "7").await });
+        let (request, send) = server.next_request().await.unwrap();
+        let path = request.uri().to_string();
+        assert!(path.contains("/etcdclusters/c/status?") && path.contains(&format!("fieldManager={LEADER_MANAGER}")));
+        let body = request.into_body().collect_bytes().await.unwrap();
+        let patch: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(patch["metadata"]["resourceVersion"], "7");
+        assert_eq!(patch["status"]["leader"], "c-1");
+        let conflict = serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict",
+            "message": "the object has been modified", "code": 409,
+        });
+        let answer = Response::builder()
+            .status(409)
+            .body(Body::from(conflict.to_string().into_bytes()));
+        send.send_response(answer.unwrap());
+        // What somebody else wrote meanwhile stands; nothing is tried again here.
+        assert!(write.await.unwrap().is_err());
+        assert!(
+            tokio::time::timeout(AGAIN * 10, server.next_request())
+                .await
+                .is_ok_and(|next| next.is_none())
+        );
     }
 }

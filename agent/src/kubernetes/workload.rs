@@ -9,8 +9,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
+use muster_api::Names;
+use muster_api::cluster::EtcdCluster;
+use muster_api::status::Role;
 use muster_api::workload::{self, wanted_seats};
-use muster_membership::{ClusterId, Wanted, Workload};
+use muster_membership::{ClusterId, Member, MemberId, MemberList, Published, Seat, Wanted, Workload};
 use tokio::sync::watch;
 
 use super::Kubernetes;
@@ -103,19 +106,33 @@ impl WorkloadReader {
         let scope = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let mut events = std::pin::pin!(watcher(self.api.stateful_sets.clone(), scope));
         let mut backoff = Backoff::with_jitter(FIRST_PAUSE, LONGEST_PAUSE);
+        // What a watch that begins anew lists is all there is: a deletion in the gap is told by nothing else.
+        let mut listed = false;
         while let Some(event) = events.next().await {
+            let event = match event {
+                Ok(Event::Init) => {
+                    listed = false;
+                    continue;
+                }
+                Ok(Event::InitDone) if !listed => Ok(None),
+                Ok(Event::InitDone) => continue,
+                Ok(Event::Apply(set) | Event::InitApply(set)) => Ok(Some(set)),
+                Ok(Event::Delete(_)) => Ok(None),
+                Err(error) => Err(error),
+            };
             match event {
-                Ok(Event::Apply(set) | Event::InitApply(set)) => {
+                Ok(set) => {
                     backoff.reset();
-                    self.note(&set);
-                    let next = wants(&set);
-                    tracing::trace!(?next, version = set.resource_version(), "the watch tells");
+                    listed = set.is_some();
+                    set.iter().for_each(|set| self.note(set));
+                    let next = set.as_ref().map_or(Workload::Missing, wants);
+                    tracing::trace!(
+                        ?next,
+                        version = set.and_then(|set| set.resource_version()),
+                        "the watch tells"
+                    );
                     hint.send_if_modified(|known| known.replace(next) != Some(next));
                 }
-                Ok(Event::Delete(_)) => {
-                    hint.send_replace(Some(Workload::Missing));
-                }
-                Ok(Event::Init | Event::InitDone) => {}
                 Err(error) => {
                     tracing::debug!(%error, "the watch on the StatefulSet broke; it is begun again");
                     tokio::time::sleep(backoff.pause()).await;
@@ -144,14 +161,60 @@ impl WorkloadReader {
     /// # Errors
     /// The API server does not answer, or refuses.
     pub(crate) async fn status_cluster(&self) -> Result<Option<ClusterId>, kube::Error> {
-        let Some(name) = self.cluster.borrow().clone() else {
-            return Ok(None);
-        };
-        let found = self.api.clusters.get_opt(&name).await?;
+        let found = self.read_cluster().await?;
         Ok(found
             .and_then(|c| c.status)
             .and_then(|s| s.cluster_id)
             .map(|id| ClusterId(id.0)))
+    }
+
+    /// Reads the members in the EtcdCluster's status; `None` where there is no EtcdCluster.
+    ///
+    /// # Errors
+    /// The API server does not answer, or refuses.
+    pub(crate) async fn published(&self) -> Result<Option<Published>, kube::Error> {
+        let names = self.api.config.names();
+        let found = self.read_cluster().await?;
+        Ok(found.map(|cluster| published(cluster, &names)))
+    }
+
+    /// Reads the EtcdCluster that owns the StatefulSet, if one does.
+    async fn read_cluster(&self) -> Result<Option<EtcdCluster>, kube::Error> {
+        let name = self.cluster.borrow().clone();
+        match name {
+            Some(name) => self.api.clusters.get_opt(&name).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// The members in the status of `cluster`.
+fn published(cluster: EtcdCluster, names: &Names) -> Published {
+    let version = cluster.resource_version().unwrap_or_default();
+    let Some(status) = cluster.status else {
+        return Published {
+            version,
+            leader: None,
+            list: None,
+        };
+    };
+    let members = status.members.into_iter().map(|m| {
+        let member = Member {
+            seat: names.seat_of_peer_url(&m.peer_url).map(Seat),
+            name: m.name,
+            peer_urls: vec![m.peer_url],
+            learner: m.role == Role::Learner,
+        };
+        (MemberId(m.id.0), member)
+    });
+    let members = members.collect();
+    Published {
+        version,
+        leader: status.leader,
+        list: status.cluster_id.map(|id| MemberList {
+            cluster: ClusterId(id.0),
+            members,
+        }),
     }
 }
 
@@ -197,9 +260,14 @@ fn wants(set: &StatefulSet) -> Workload {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use hyper::Response;
+    use kube::client::Body;
     use muster_api::workload::{SHRINK, SHRINK_GENERATION};
 
     use super::*;
+    use crate::kubernetes::mock_api::{MockApi, config, pair};
 
     fn set(replicas: i32, shrink: Option<&str>) -> StatefulSet {
         serde_json::from_value(serde_json::json!({
@@ -249,5 +317,74 @@ mod tests {
         let mut odd = set(3, None);
         odd.spec.as_mut().unwrap().ordinals = Some(k8s_openapi::api::apps::v1::StatefulSetOrdinals { start: Some(2) });
         assert_eq!(wants(&odd), Workload::NotMine);
+    }
+
+    /// Answers the next request with `body`, in JSON; returns the request's path.
+    async fn answer(server: &mut MockApi, status: u16, body: serde_json::Value) -> String {
+        let (request, send) = server.next_request().await.unwrap();
+        let answer = Response::builder()
+            .status(status)
+            .body(Body::from(body.to_string().into_bytes()));
+        send.send_response(answer.unwrap());
+        request.uri().to_string()
+    }
+
+    fn listed(sets: &[StatefulSet]) -> serde_json::Value {
+        serde_json::json!({
+            "kind": "StatefulSetList", "apiVersion": "apps/v1", "metadata": {"resourceVersion": "7"}, "items": sets,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_watch_that_begins_anew_does_not_list_is_missing() {
+        let (client, mut server) = pair();
+        let reader = Arc::new(WorkloadReader::new(Kubernetes::new(client, &config())));
+        let (sender, mut hint) = watch::channel(None);
+        let watching = tokio::spawn(async move { reader.watch(sender).await });
+        answer(&mut server, 200, listed(&[set(3, None)])).await;
+        let wants = hint.wait_for(Option::is_some).await.unwrap().unwrap();
+        assert_eq!(wants, Workload::Wants(Wanted(3)));
+        // The watch ends, and its version is too old when it is begun again: the StatefulSet was deleted in the gap.
+        let gone = serde_json::json!({
+            "type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1", "metadata": {}, "code": 410,
+                "status": "Failure", "reason": "Expired", "message": "too old resource version"},
+        });
+        assert!(answer(&mut server, 200, gone).await.contains("watch="));
+        answer(&mut server, 200, listed(&[])).await;
+        assert!(answer(&mut server, 200, serde_json::json!({})).await.contains("watch="));
+        assert_eq!(*hint.borrow_and_update(), Some(Workload::Missing));
+        watching.abort();
+    }
+
+    #[test]
+    fn the_published_members_are_read_as_the_core_compares_them() {
+        let names = config().names();
+        let object = |status: serde_json::Value| {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "spec": {"size": 1},
+                "metadata": {"name": "c", "resourceVersion": "7"}, "status": status,
+            }))
+        };
+        let empty = published(object(serde_json::json!({})).unwrap(), &names);
+        assert_eq!((empty.version.as_str(), empty.leader, empty.list), ("7", None, None));
+        let list = MemberList {
+            cluster: ClusterId(1),
+            members: [(
+                MemberId(2),
+                Member {
+                    seat: Some(Seat(1)),
+                    name: "c-1".into(),
+                    peer_urls: vec!["http://c-1.c-peer.ns.svc.cluster.local:2380".into()],
+                    learner: true,
+                },
+            )]
+            .into(),
+        };
+        let view = super::super::LeaderView::new(&list, "c-0".into());
+        let status = serde_json::json!({
+            "clusterID": view.cluster_id, "leader": view.leader, "members": view.members,
+        });
+        let read = published(object(status).unwrap(), &names);
+        assert_eq!((read.leader.as_deref(), read.list), (Some("c-0"), Some(list)));
     }
 }

@@ -2,7 +2,7 @@
 //! leader, the members.
 
 use muster_api::HexId;
-use muster_api::status::{MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
+use muster_api::status::{Quorum, SeatPhase, SeatStatus};
 use muster_api::status_report::StatusReport;
 use muster_membership::{Decision, EtcdStatus, Identity, Launcher, MemberList, Phase, Reason, Time, Workload, timing};
 
@@ -78,20 +78,10 @@ impl Agent {
     /// The members, if the local etcd leads.
     fn leader_view(&self, facts: &Facts<'_>) -> Option<LeaderView> {
         let leader = facts.status.filter(|s| s.leader == Some(s.identity.member))?;
-        let members = facts.list?.members.iter();
+        let list = facts.list.filter(|list| list.cluster == leader.identity.cluster)?;
         Some(LeaderView {
-            cluster_id: HexId(leader.identity.cluster.0),
-            leader: self.config.pod.clone(),
-            members: members
-                .map(|(id, m)| MemberStatus {
-                    id: HexId(id.0),
-                    name: m.name.clone(),
-                    peer_url: m.peer_urls.first().cloned().unwrap_or_default(),
-                    role: if m.learner { Role::Learner } else { Role::Voter },
-                    started: m.started(),
-                })
-                .collect(),
             confirmed: self.confirmed.clone(),
+            ..LeaderView::new(list, self.config.pod.clone())
         })
     }
 
@@ -99,6 +89,7 @@ impl Agent {
         let disk = &self.observed.disk;
         StatusReport {
             cluster: self.config.cluster.clone(),
+            namespace: Some(self.config.namespace.clone()),
             seat: self.observed.me.seat.0,
             pod: self.config.pod.clone(),
             pod_uid: self.config.pod_uid.clone(),

@@ -13,7 +13,7 @@ use super::agent::Agent;
 use super::http;
 use super::metrics::AgentMetrics;
 use crate::config::Config;
-use crate::kubernetes::{EventWriter, Kubernetes, Publisher, WorkloadReader};
+use crate::kubernetes::{EventWriter, Kubernetes, Publisher, WorkloadReader, connect};
 use crate::socket::server::{self, LauncherState, LeaveRequest};
 
 /// Runs the agent until the process is ended.
@@ -23,7 +23,7 @@ use crate::socket::server::{self, LauncherState, LeaveRequest};
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut socket = server::listen(&config.socket)?;
     let launcher = socket.launcher.clone();
-    let client = kube::Client::try_default().await?;
+    let client = connect().await?;
     let api = Kubernetes::new(client.clone(), &config);
     let reader = Arc::new(WorkloadReader::new(api.clone()));
     let writer = EventWriter::start(client, &config, reader.subject());

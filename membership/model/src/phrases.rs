@@ -15,6 +15,7 @@ pub fn action(action: &Action) -> String {
         Action::ClaimBirth { .. } => "claims the birth record".into(),
         Action::MarkFormed => "notes in the birth record that the cluster has formed".into(),
         Action::RepublishBirth { .. } => "writes the birth record again".into(),
+        Action::PublishMembers => "publishes the members".into(),
         Action::Tombstone => "notes that its member was removed".into(),
         Action::NoteWal => "notes that it has seen a WAL".into(),
         Action::Archive(reason) => format!("sets its data aside ({reason})"),

@@ -10,13 +10,17 @@ pub const NOW: Time = Time(1 << 40);
 /// A moment long ago.
 const LONG_AGO: Time = Time(1);
 
-/// Leaves out what makes no difference here: every patience is the same, notes never lapse, and archives
-/// are not modelled.
+/// Leaves out what makes no difference here: every patience is the same, notes never lapse, archives and publication
+/// are not modelled, and an agent beside a follower looks at the birth record only if it has seen it before (else the
+/// searches are several times as large).
 #[must_use]
 pub fn without_time(memory: &Memory) -> Memory {
     Memory {
         pruned: true,
         noted_at: None,
+        record_unknown_since: None,
+        published_as_of: None,
+        publish_tried: None,
         evictions: BTreeMap::new(),
         ..memory.clone()
     }

@@ -148,6 +148,8 @@ impl View {
             leaderless_since: None,
             birth: Reading::default(),
             status_cluster: Reading::default(),
+            published: Reading::default(),
+            view_since: None,
             endpoint: Reading::default(),
             peers: Reading::default(),
             local: self.local.map_or_else(failed, |s| Reading::saw(NOW, self.status(s))),
@@ -174,6 +176,8 @@ impl View {
                 o.status_cluster = Reading::saw(NOW, known);
             }
             Need::StatusCluster => o.status_cluster.fail(NOW, Unread::Silent),
+            // Publication is not modelled: nobody's view is said to have changed.
+            Need::Published => o.published.fail(NOW, Unread::Silent),
             Need::Peers if self.hint.is_some() => {
                 o.endpoint = Reading::saw(NOW, Endpoint::Published);
                 o.peers = Reading::saw(NOW, self.peers());

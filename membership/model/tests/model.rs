@@ -28,7 +28,7 @@ fn check_from(from: From, settings: Settings, faults: u8, scalings: u8, fair_run
     let mut model = Model::new(settings);
     let starts = starts(&mut model, from, faults, scalings);
     let bounds = Bounds {
-        states: 8_000_000,
+        states: 12_000_000,
         fair_run_every,
     };
     let found = search(&mut model, &starts, bounds);

@@ -142,6 +142,17 @@ pub enum Endpoint {
     Published,
 }
 
+/// The members in the EtcdCluster's status.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Published {
+    /// Version of the EtcdCluster that was read: a write is bound to it.
+    pub version: String,
+    /// Name of the leader's pod.
+    pub leader: Option<String>,
+    /// The members, if a cluster ID is published.
+    pub list: Option<MemberList>,
+}
+
 /// Everything that one decision is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
@@ -163,6 +174,8 @@ pub struct Observed {
     pub birth: Reading<Option<Birth>>,
     /// The cluster ID that the EtcdCluster's status knows.
     pub status_cluster: Reading<Option<ClusterId>>,
+    /// The members in the EtcdCluster's status; `None` if there is no EtcdCluster.
+    pub published: Reading<Option<Published>>,
     /// This pod's own entry in the EndpointSlices.
     pub endpoint: Reading<Endpoint>,
     /// The pods of the other seats, by a read of the EndpointSlices (the peers inside have their own times).
@@ -173,6 +186,9 @@ pub struct Observed {
     pub leaderless_since: Option<Time>,
     /// The local etcd's member list, without a fence. Only ever a reason to look, never to act.
     pub local_list: Option<MemberList>,
+    /// The time since which the local etcd has shown the same members and the same leader, by its own list. Only ever
+    /// a reason to look, never to act.
+    pub view_since: Option<Time>,
     /// A member list that a linearizable read on the same endpoint fenced.
     pub list: Reading<MemberList>,
     /// etcd's answer to the last membership request of this agent, if it refused.
@@ -195,11 +211,13 @@ impl Observed {
             replicas: None,
             birth: Reading::default(),
             status_cluster: Reading::default(),
+            published: Reading::default(),
             endpoint: Reading::default(),
             peers: Reading::default(),
             local: Reading::default(),
             leaderless_since: None,
             local_list: None,
+            view_since: None,
             list: Reading::default(),
             refusal: None,
             token,

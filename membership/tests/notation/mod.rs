@@ -13,6 +13,8 @@
 //! replicas: 3                                                   the StatefulSet's, for sentences only
 //! record: none | unclaimed | claimed c1 | formed c1, and: attested, by 0/v0, abandoned c1
 //! status: none | c1                                             the cluster ID in the EtcdCluster's status
+//! published: none | a1 c1: 0 a0, 1 a1 | nothing                  the leader and the members in the EtcdCluster's status
+//! unchanged: for 6s                                             the local etcd's members and leader, since then
 //! name: published | unpublished
 //! pods: unknown                                                 the EndpointSlices; see `pod`
 //! pod 0: gone | a0@c1 leads | a0@c1 leader a2, learner, applied 5, ending, agent empty, agent data 7
@@ -34,7 +36,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_membership::*;
-use parse::{disk, id, launcher, list, no_answer, number, peer, reading, record, status, url, workload};
+use parse::{
+    disk, id, launcher, list, no_answer, number, peer, published, reading, record, since, status, url, workload,
+};
 pub(crate) use show::show;
 
 /// The observation, apart from its times; those are set when a decision is made.
@@ -65,6 +69,7 @@ impl Scene {
         stamp(&mut o.workload, at);
         stamp(&mut o.birth, at);
         stamp(&mut o.status_cluster, at);
+        stamp(&mut o.published, at);
         stamp(&mut o.endpoint, at);
         stamp(&mut o.local, at);
         stamp(&mut o.list, at);
@@ -110,11 +115,9 @@ impl Scene {
                 };
             }
             "replicas" => o.replicas = Some(number(value)?),
-            "leaderless" => {
-                let seconds = value.strip_prefix("for ").and_then(|v| v.strip_suffix('s'));
-                let millis = 1000 * number::<u64>(seconds.ok_or("leaderless: for 6s")?)?;
-                o.leaderless_since = Some(Time(self.now.0 - millis));
-            }
+            "leaderless" => o.leaderless_since = Some(since(value, self.now)?),
+            "unchanged" => o.view_since = Some(since(value, self.now)?),
+            "published" => o.published = reading(value, published)?,
             "record" => o.birth = reading(value, record)?,
             "status" => {
                 o.status_cluster = reading(value, |v| {

@@ -41,6 +41,12 @@ pub(super) fn id(text: &str) -> Result<u64, String> {
     u64::from_str_radix(text, 16).map_err(|_| format!("`{text}` is not an ID"))
 }
 
+pub(super) fn since(text: &str, now: Time) -> Result<Time, String> {
+    let seconds = text.strip_prefix("for ").and_then(|text| text.strip_suffix('s'));
+    let seconds: u64 = number(seconds.ok_or("for 6s")?)?;
+    Ok(Time(now.0 - 1000 * seconds))
+}
+
 pub(super) fn identity(text: &str) -> Result<Identity, String> {
     let (member, cluster) = text
         .split_once('@')
@@ -234,4 +240,26 @@ pub(super) fn list(value: &str) -> Result<MemberList, String> {
         );
     }
     Ok(list)
+}
+
+pub(super) fn published(value: &str) -> Result<Option<Published>, String> {
+    let version = "7".to_owned();
+    Ok(match value {
+        "none" => None,
+        "nothing" => Some(Published {
+            version,
+            leader: None,
+            list: None,
+        }),
+        _ => {
+            let (leader, members) = value.split_once(' ').ok_or("published: leader list")?;
+            let list = list(members)?;
+            let leader = list.members.get(&MemberId(id(leader)?)).map(|m| m.name.clone());
+            Some(Published {
+                version,
+                leader,
+                list: Some(list),
+            })
+        }
+    })
 }

@@ -31,6 +31,7 @@ fn need(need: &Need) -> String {
         Need::Workload => "the StatefulSet".into(),
         Need::Birth => "the birth record".into(),
         Need::StatusCluster => "the EtcdCluster's status".into(),
+        Need::Published => "the published members".into(),
         Need::Peers => "the pods".into(),
         Need::List(None) => "a member list".into(),
         Need::List(Some(cluster)) => format!("the member list of {}", short(cluster.0)),
@@ -51,6 +52,7 @@ fn action(action: &Action) -> String {
             format!("start etcd as a registered member: {}", members.join(","))
         }
         Action::Start(StartPlan::Resume) => "start etcd from its data".into(),
+        Action::PublishMembers => "publish the members".into(),
         Action::AddLearner => "add this seat as a learner".into(),
         Action::Promote { member } => format!("promote {}", short(member.0)),
         Action::Remove { member } => format!("remove {}", short(member.0)),

@@ -224,7 +224,7 @@ fn bytes(words: usize) -> impl Strategy<Value = Vec<u8>> {
 
 /// Anything that one agent may have seen.
 pub(crate) fn observed() -> impl Strategy<Value = Observed> {
-    bytes(40).prop_map(|bytes| decode_observed(&bytes))
+    bytes(48).prop_map(|bytes| decode_observed(&bytes))
 }
 
 fn decode_observed(bytes: &[u8]) -> Observed {
@@ -267,6 +267,14 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         local: c.reading(|c| c.status(seat, leader)),
         local_list: (!c.rarely(8)).then(|| c.list()),
         list: c.reading(Choices::list),
+        view_since: c.rarely(2).then(|| c.since()),
+        published: c.reading(|c| {
+            (!c.rarely(8)).then(|| Published {
+                version: "7".into(),
+                leader: (!c.rarely(4)).then(|| format!("c-{}", c.up_to(5))),
+                list: (!c.rarely(4)).then(|| c.list()),
+            })
+        }),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
         peers: c.reading(|c| c.peers(seat, leader)),
         token: "t".into(),
@@ -275,7 +283,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
 
 /// Anything that the core may have handed back before.
 pub(crate) fn memory() -> impl Strategy<Value = Memory> {
-    bytes(8).prop_map(|bytes| {
+    bytes(9).prop_map(|bytes| {
         let c = &mut Choices {
             tidy: false,
             young: false,
@@ -286,6 +294,9 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
             hook_since: c.rarely(6).then(|| c.since()),
             pruned: c.rarely(2),
             formed_as_of: (!c.rarely(4)).then(|| c.since()),
+            record_unknown_since: c.rarely(2).then(|| c.since()),
+            published_as_of: c.rarely(2).then(|| c.since()),
+            publish_tried: c.rarely(2).then(|| c.since()),
             noted_at: (!c.rarely(8)).then(|| Time(NOW.0 - 50 * u64::from(c.byte()))),
             due_since: (!c.rarely(4)).then(|| c.since()),
             unwanted_since: c.notes(),
@@ -344,6 +355,7 @@ pub(crate) fn silenced(o: &Observed) -> Observed {
     silence(&mut o.workload);
     silence(&mut o.birth);
     silence(&mut o.status_cluster);
+    silence(&mut o.published);
     silence(&mut o.endpoint);
     silence(&mut o.peers);
     silence(&mut o.local);
@@ -363,6 +375,7 @@ pub(crate) fn blinded(o: &Observed, how: u8, at: u64) -> Observed {
     blind(&mut o.workload, how, at);
     blind(&mut o.birth, how, at);
     blind(&mut o.status_cluster, how, at);
+    blind(&mut o.published, how, at);
     blind(&mut o.endpoint, how, at);
     blind(&mut o.peers, how, at);
     blind(&mut o.list, how, at);
@@ -414,6 +427,7 @@ pub(crate) fn answer(o: &mut Observed, answer: &Observed, need: Need, now: Time,
         Need::Workload => settle(&mut o.workload, &answer.workload, now, fails),
         Need::Birth => settle(&mut o.birth, &answer.birth, now, fails),
         Need::StatusCluster => settle(&mut o.status_cluster, &answer.status_cluster, now, fails),
+        Need::Published => settle(&mut o.published, &answer.published, now, fails),
         Need::List(_) => settle(&mut o.list, &answer.list, now, fails),
         Need::Peers => {
             settle(&mut o.endpoint, &answer.endpoint, now, fails);

@@ -105,6 +105,7 @@ impl Seen<'_> {
             Action::Promote { member } => self.promote(*member),
             Action::ClaimBirth { .. } => self.claim(),
             Action::MarkFormed | Action::RepublishBirth { .. } => self.record(action),
+            Action::PublishMembers => self.publish(),
             Action::Start(plan) => self.start(plan),
             Action::Archive(reason) => self.archive(*reason),
             Action::MoveLeader { to } => self.move_leader(*to),
@@ -254,10 +255,9 @@ impl Seen<'_> {
 
     fn record(&self, action: &Action) -> Result<(), String> {
         let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
-        ensure(
-            status.leader == Some(status.identity.member),
-            "the local etcd does not lead",
-        )?;
+        if status.leader != Some(status.identity.member) {
+            self.deputises(status)?;
+        }
         let birth = lately(&self.o.birth).ok_or("the record was not read")?;
         let unclaimed = birth.as_ref().is_none_or(|b| b.phase == BirthPhase::Unclaimed);
         match action {
@@ -273,6 +273,32 @@ impl Seen<'_> {
                 "the record is another cluster's",
             ),
         }
+    }
+
+    /// The seat is the lowest voter that answers and does not lead, by a list with a quorum behind it.
+    fn deputises(&self, status: &EtcdStatus) -> Result<(), String> {
+        let list = self.list()?;
+        ensure(list.cluster == status.identity.cluster, "the list is another cluster's")?;
+        let lower = list.voters().any(|(id, member)| {
+            let may = Some(*id) != status.leader && self.answers(*id, list.cluster);
+            may && *id != status.identity.member && member.seat.is_some_and(|seat| seat < self.o.me.seat)
+        });
+        ensure(!lower, "another seat is the deputy")
+    }
+
+    /// An older view never takes the place of a newer one, and the leader's agent needs no decision.
+    fn publish(&self) -> Result<(), String> {
+        let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
+        ensure(status.leader.is_some_and(|id| id != status.identity.member), "it leads")?;
+        self.deputises(status)?;
+        let published = lately(&self.o.published).ok_or("what is published was not read")?;
+        ensure(published.is_some(), "there is no EtcdCluster")?;
+        let (read, listed) = (&self.o.published.seen, &self.o.list.seen);
+        let after = read
+            .as_ref()
+            .zip(listed.as_ref())
+            .is_some_and(|((read, _), (listed, _))| read <= listed);
+        ensure(after, "the list is older than what is published")
     }
 
     /// Invariants 1 and 2.
@@ -390,7 +416,7 @@ impl Seen<'_> {
 }
 
 /// Every kind of action.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     "AddLearner",
     "Archive corrupt",
     "Archive leftovers",
@@ -402,6 +428,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "NoteWal",
     "Promote",
     "PruneArchives",
+    "PublishMembers",
     "ReleaseHook, left",
     "ReleaseHook, not left",
     "Remove",
@@ -426,6 +453,7 @@ pub(crate) fn name(action: &Action) -> &'static str {
         Action::NoteWal => "NoteWal",
         Action::Promote { .. } => "Promote",
         Action::PruneArchives => "PruneArchives",
+        Action::PublishMembers => "PublishMembers",
         Action::ReleaseHook { left: true } => "ReleaseHook, left",
         Action::ReleaseHook { left: false } => "ReleaseHook, not left",
         Action::Remove { .. } => "Remove",

@@ -1,6 +1,6 @@
 //! Changes of the membership: each asked of the leader, each with its outcome noted.
 
-use muster_membership::{ClusterId, MemberId, Reading};
+use muster_membership::{ClusterId, Identity, MemberId, Reading};
 
 use super::volume::opened;
 use crate::etcd::Failure;
@@ -17,7 +17,7 @@ impl Agent {
         }
         let peer_url = self.observed.me.peer_url.clone();
         self.forget_list();
-        let added = self.etcd.add_learner(&url, &peer_url).await;
+        let added = self.etcd.add_learner(&url, cluster, &peer_url).await;
         let member = self.record_outcome(added)?;
         let join = JoinRecord {
             member_id: member.0,
@@ -27,29 +27,33 @@ impl Agent {
     }
 
     pub(super) async fn promote(&mut self, member: MemberId) -> anyhow::Result<()> {
-        let (_, url) = self.change_endpoint()?;
+        let (cluster, url) = self.change_endpoint()?;
         self.forget_list();
-        let promoted = self.etcd.promote(&url, member).await;
+        let promoted = self.etcd.promote(&url, cluster, member).await;
         self.record_outcome(promoted)
     }
 
     pub(super) async fn remove(&mut self, member: MemberId) -> anyhow::Result<()> {
-        let (_, url) = self.change_endpoint()?;
+        let (cluster, url) = self.change_endpoint()?;
         self.forget_list();
         let own = self.observed.local.seen.as_ref().map(|(_, s)| s.identity.member);
         if own == Some(member) {
             // Removal ends etcd; without a launcher that listens, its container restarts once more.
             _ = self.launcher.send_leaving();
         }
-        let removed = self.etcd.remove(&url, member).await;
+        let removed = self.etcd.remove(&url, cluster, member).await;
         self.record_outcome(removed)
     }
 
     pub(super) async fn move_leader(&mut self, to: MemberId) -> anyhow::Result<()> {
         let url = self.local_url();
+        let Some((_, own)) = &self.observed.local.seen else {
+            anyhow::bail!("the local etcd is not known any more");
+        };
+        let cluster = own.identity.cluster;
         // Answers on their way name the leader of before.
         self.requests.forget_statuses();
-        let moved = self.etcd.move_leader(&url, to).await;
+        let moved = self.etcd.move_leader(&url, cluster, to).await;
         self.record_outcome(moved)
     }
 
@@ -69,7 +73,7 @@ impl Agent {
             None => anyhow::bail!("the members are not known"),
         };
         let leader = self.observed.leader_of(cluster, self.now());
-        let Some(url) = leader.and_then(|leader| self.url_of(leader)) else {
+        let Some(url) = leader.and_then(|member| self.url_of(Identity { member, cluster })) else {
             // The next look asks the peers for the leader; this step is not tried again before that.
             self.observed.peers = Reading::default();
             return self.record_outcome(Err(Failure::Refused("the leader does not answer".into())));

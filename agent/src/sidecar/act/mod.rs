@@ -8,6 +8,7 @@ use muster_membership::timing::FRESHNESS;
 use muster_membership::{Action, ClusterId, Decision, Reading};
 
 use super::agent::{Agent, new_token};
+use crate::kubernetes::LeaderView;
 use crate::kubernetes::events::log::event_of_step;
 use crate::volume::FoundingClaim;
 
@@ -62,6 +63,7 @@ impl Agent {
                 self.observed.birth = Reading::default();
                 Ok(self.birth.republish(*cluster).await?)
             }
+            Action::PublishMembers => self.publish_members().await,
             Action::Start(plan) => self.start(plan),
             Action::AddLearner => self.add_learner().await,
             Action::Promote { member } => self.promote(*member).await,
@@ -78,6 +80,21 @@ impl Agent {
                 Ok(())
             }
         }
+    }
+
+    /// Publishes the members for the leader's agent. A change since the read is the leader's agent, or tried again.
+    async fn publish_members(&mut self) -> anyhow::Result<()> {
+        let published = std::mem::take(&mut self.observed.published).seen;
+        let cluster = self.workload.cluster().borrow().clone();
+        let leader = self.observed.local.seen.as_ref().and_then(|(_, status)| status.leader);
+        let (Some((_, Some(published))), Some((_, list)), Some(cluster), Some(leader)) =
+            (published, &self.observed.list.seen, cluster, leader)
+        else {
+            anyhow::bail!("what is to be published is not known any more");
+        };
+        let leader = list.members.get(&leader).map(|member| member.name.clone());
+        let view = LeaderView::new(list, leader.unwrap_or_default());
+        self.api.publish_members(&cluster, &view, &published.version).await
     }
 
     /// Claims the birth record, first on the volume and then in the record.

@@ -10,7 +10,7 @@ use muster_membership::{ClusterId, EtcdStatus, Launcher, MemberList, Reading, Se
 
 use super::read::{read_if, timed};
 use super::unread::Cause;
-use super::{ETCD_TIMEOUT, FENCE_TIMEOUT, PEER_TIMEOUT, STORED_TIMEOUT};
+use super::{ETCD_TIMEOUT, FENCE_TIMEOUT, PEER_TIMEOUT, STORED_TIMEOUT, note_view, view};
 use crate::etcd::{Failure, has_no_leader, stored_list};
 use crate::kubernetes::PeerAddress;
 use crate::sidecar::agent::{Agent, client_url};
@@ -49,7 +49,9 @@ impl Agent {
             timed("the other seats", self.ask_peers(at, &addresses, peers)),
             timed("member list", self.ask_members(&addresses, list)),
         );
+        let before = view(&self.observed);
         let no_leader = self.note_local(at, local);
+        note_view(&mut self.observed, &before, at);
         // Without the EndpointSlices the pods are not known: answers by name say nothing about the seats.
         if let Some(found) = others.filter(|_| self.addresses.is_some()) {
             self.observed.peers = Reading::saw(at, found);

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use muster_membership::timing::{FRESHNESS, READ_TIMEOUT};
-use muster_membership::{Need, Observed, Reading, Time, Unread, Workload};
+use muster_membership::{MemberId, MemberList, Need, Observed, Reading, Time, Unread, Workload};
 
 use self::read::{merge_reading, read_if};
 use super::agent::{Agent, client_url};
@@ -34,6 +34,8 @@ const _: () = assert!(API_TIMEOUT.as_millis() + ETCD_TIMEOUT.as_millis() <= READ
 const _: () = assert!(PEER_TIMEOUT.as_millis() + 2 * STORED_TIMEOUT.as_millis() <= ETCD_TIMEOUT.as_millis());
 const _: () = assert!(PEER_TIMEOUT.as_millis() + LIST_TIMEOUT.as_millis() <= ETCD_TIMEOUT.as_millis());
 const _: () = assert!(FENCE_TIMEOUT.as_millis() <= ETCD_TIMEOUT.as_millis());
+
+type View = (Option<MemberId>, Option<MemberList>);
 
 impl Agent {
     /// Looks at everything near, and at what `needs` names.
@@ -65,7 +67,7 @@ impl Agent {
             .is_none_or(|(read, _)| at.since(*read) > FRESHNESS);
         let wants = |need| needs.contains(&need);
         let addresses = wants(Need::Peers) || (list && stale);
-        let (workload, birth, status, slices) = tokio::join!(
+        let (workload, birth, status, published, slices) = tokio::join!(
             read_if(wants(Need::Workload), "StatefulSet", API_TIMEOUT, self.workload.read()),
             read_if(wants(Need::Birth), "birth record", API_TIMEOUT, self.birth.read()),
             // The StatefulSet says whether there is an EtcdCluster at all.
@@ -73,11 +75,16 @@ impl Agent {
                 self.workload.read().await?;
                 self.workload.status_cluster().await
             }),
+            read_if(wants(Need::Published), "published members", API_TIMEOUT, async {
+                self.workload.read().await?;
+                self.workload.published().await
+            }),
             read_if(addresses, "EndpointSlices", API_TIMEOUT, self.api.read_slices()),
         );
         merge_reading(&mut self.observed.workload, at, workload);
         merge_reading(&mut self.observed.birth, at, birth);
         merge_reading(&mut self.observed.status_cluster, at, status);
+        merge_reading(&mut self.observed.published, at, published);
         if let Some(slices) = slices {
             self.note_slices(at, slices);
         }
@@ -105,6 +112,19 @@ impl Agent {
     }
 }
 
+/// Notes since when the local etcd has shown the same members and the same leader; `before` is what it showed.
+fn note_view(observed: &mut Observed, before: &View, at: Time) {
+    if *before != view(observed) {
+        observed.view_since = Some(at);
+    }
+}
+
+/// The members and the leader as the local etcd showed them last.
+fn view(observed: &Observed) -> View {
+    let leader = observed.local.seen.as_ref().and_then(|(_, status)| status.leader);
+    (leader, observed.local_list.clone())
+}
+
 /// Notes what the watch says of the StatefulSet. A read from before a change is old, however fresh it is.
 fn note_hint(observed: &mut Observed, hint: Option<Workload>, changed: bool) {
     if changed || observed.hint != hint {
@@ -115,9 +135,13 @@ fn note_hint(observed: &mut Observed, hint: Option<Workload>, changed: bool) {
 
 #[cfg(test)]
 mod tests {
-    use muster_membership::{Me, Observed, Reading, Seat, Time, Wanted, Workload};
+    use std::collections::BTreeMap;
 
-    use super::note_hint;
+    use muster_membership::{
+        ClusterId, EtcdStatus, Identity, Me, MemberId, MemberList, Observed, Reading, Seat, Time, Wanted, Workload,
+    };
+
+    use super::{note_hint, note_view, view};
 
     #[test]
     fn a_change_that_the_watch_tells_makes_the_last_read_old() {
@@ -139,5 +163,42 @@ mod tests {
         observed.workload = Reading::saw(Time(30), Workload::Wants(Wanted(1)));
         note_hint(&mut observed, Some(Workload::Wants(Wanted(3))), true);
         assert_eq!(observed.workload, Reading::default());
+    }
+
+    #[test]
+    fn a_change_of_members_or_leader_is_noted_and_an_answer_like_the_last_is_not() {
+        let me = Me {
+            seat: Seat(1),
+            name: "c-1".into(),
+            peer_url: "http://c-1.c-peer:2380".into(),
+            volume: String::new(),
+        };
+        let mut observed = Observed::nothing_yet(me, String::new());
+        let list = MemberList {
+            cluster: ClusterId(1),
+            members: BTreeMap::new(),
+        };
+        let led_by = |leader: u64| EtcdStatus {
+            identity: Identity {
+                member: MemberId(2),
+                cluster: ClusterId(1),
+            },
+            leader: Some(MemberId(leader)),
+            learner: false,
+            applied: 0,
+        };
+        let steps = [
+            (10, 1, true, 10),
+            (20, 1, true, 10),
+            (30, 3, true, 30),
+            (40, 3, false, 40),
+        ];
+        for (at, leader, members, since) in steps {
+            let before = view(&observed);
+            observed.local = Reading::saw(Time(at), led_by(leader));
+            observed.local_list = Some(list.clone()).filter(|_| members);
+            note_view(&mut observed, &before, Time(at));
+            assert_eq!(observed.view_since, Some(Time(since)));
+        }
     }
 }

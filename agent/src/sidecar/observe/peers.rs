@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use muster_api::names::AGENT_PORT;
 use muster_api::status_report::StatusReport;
-use muster_membership::{AgentReport, EtcdStatus, MemberId, Peer, Reading, Seat, Time, Workload};
+use muster_membership::{AgentReport, EtcdStatus, Identity, Peer, Reading, Seat, Time, Workload};
 
 use super::PEER_TIMEOUT;
 use super::read::{merge_reading, timed};
 use super::unread::Cause;
+use crate::config::Config;
 use crate::http_get::http_get;
 use crate::kubernetes::PeerAddress;
 use crate::sidecar::agent::{Agent, client_url};
@@ -31,15 +32,18 @@ impl Agent {
         }
         let asked = addresses
             .iter()
-            .map(|(seat, address)| async move { (*seat, self.ask_peer(at, address).await) });
+            .map(|(seat, address)| async move { (*seat, self.ask_peer(at, *seat, address).await) });
         Some(join_all(asked).await.into_iter().collect())
     }
 
-    async fn ask_peer(&self, at: Time, address: &PeerAddress) -> Peer {
+    async fn ask_peer(&self, at: Time, seat: Seat, address: &PeerAddress) -> Peer {
         let url = client_url(address);
         let (status, report) = tokio::join!(
             timed("a peer's etcd", self.requests.status(&url, PEER_TIMEOUT)),
-            timed("a peer's agent", fetch_report(address, PEER_TIMEOUT))
+            timed(
+                "a peer's agent",
+                fetch_report(&self.config, seat, address, PEER_TIMEOUT)
+            )
         );
         let mut peer = Peer {
             terminating: address.terminating,
@@ -72,6 +76,7 @@ impl Agent {
         let domain = self.config.dns_domain();
         let by_name = |seat: Seat| PeerAddress {
             host: self.names.peer_host(seat.0, &self.config.namespace, &domain),
+            uid: None,
             terminating: false,
         };
         seats
@@ -81,9 +86,9 @@ impl Agent {
             .collect()
     }
 
-    /// The client URL of `member`, if it answered lately.
-    pub(crate) fn url_of(&self, member: MemberId) -> Option<String> {
-        let is_it = |status: &EtcdStatus| status.identity.member == member;
+    /// The client URL of a member of a cluster, if it answered lately.
+    pub(crate) fn url_of(&self, identity: Identity) -> Option<String> {
+        let is_it = |status: &EtcdStatus| status.identity == identity;
         let now = self.now();
         if self.observed.local.fresh(now).is_some_and(is_it) {
             return Some(self.local_url());
@@ -97,17 +102,129 @@ impl Agent {
     }
 }
 
-/// Reads another agent's report.
+/// Reads the report of the agent of `seat`, whose pod the EndpointSlices have at `address`.
 ///
 /// # Errors
-/// No answer within `within`, or not a report.
-async fn fetch_report(address: &PeerAddress, within: Duration) -> anyhow::Result<AgentReport> {
+/// No answer within `within`, not a report, or the report of another pod.
+async fn fetch_report(
+    config: &Config,
+    seat: Seat,
+    address: &PeerAddress,
+    within: Duration,
+) -> anyhow::Result<AgentReport> {
     let host = format!("{}:{AGENT_PORT}", address.host);
     let answer = http_get(&host, "/status", within).await?;
     anyhow::ensure!(answer.status() == 200, "{host}: {}", answer.status());
     let report: StatusReport = serde_json::from_slice(answer.body())?;
+    if !is_of(&report, config, seat, address) {
+        let StatusReport {
+            pod, pod_uid, cluster, ..
+        } = &report;
+        tracing::debug!(
+            host,
+            ?seat,
+            pod,
+            pod_uid,
+            cluster,
+            "a report of another pod does not count"
+        );
+        anyhow::bail!("{host} is the address of another pod");
+    }
     Ok(AgentReport {
         has_data: report.has_data || report.member_id.is_some(),
         snapshot_bytes: report.snapshot_bytes,
     })
+}
+
+/// True if the report is of this cluster's pod of `seat`: another pod may have its address by now.
+fn is_of(report: &StatusReport, config: &Config, seat: Seat, address: &PeerAddress) -> bool {
+    // An agent of an earlier release does not name its namespace.
+    let namespace = report.namespace.as_ref().is_none_or(|name| *name == config.namespace);
+    let pod = address.uid.as_ref().is_some_and(|uid| *uid == report.pod_uid);
+    namespace && pod && report.cluster == config.cluster && report.seat == seat.0
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::status::{Quorum, SeatPhase};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::kubernetes::mock_api::config;
+
+    fn report() -> StatusReport {
+        StatusReport {
+            cluster: "c".into(),
+            namespace: Some("ns".into()),
+            seat: 1,
+            pod: "c-1".into(),
+            pod_uid: "u".into(),
+            volume: "v".into(),
+            has_data: false,
+            member_id: None,
+            cluster_id: None,
+            phase: SeatPhase::Waiting,
+            reason: String::new(),
+            why: String::new(),
+            since: String::new(),
+            quorum: Quorum::Unknown,
+            voters: 0,
+            leader: None,
+            wanted_seats: None,
+            terminating: false,
+            version: String::new(),
+            snapshot_bytes: 0,
+        }
+    }
+
+    /// True if `report` counts, given by an agent at the address that the EndpointSlices have for seat 1.
+    async fn counted(listener: &TcpListener, uid: Option<&str>, report: &StatusReport) -> bool {
+        let body = serde_json::to_string(report).unwrap();
+        let address = PeerAddress {
+            host: listener.local_addr().unwrap().ip().to_string(),
+            uid: uid.map(str::to_owned),
+            terminating: false,
+        };
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            _ = stream.read(&mut request).await.unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        };
+        let settings = config();
+        let fetch = fetch_report(&settings, Seat(1), &address, Duration::from_secs(30));
+        let (answer, ()) = tokio::join!(fetch, serve);
+        answer.is_ok()
+    }
+
+    #[tokio::test]
+    async fn only_the_report_of_the_pod_that_is_meant_counts() {
+        // An address of the loopback network that nothing else uses.
+        let listener = TcpListener::bind(("127.0.82.1", AGENT_PORT)).await.unwrap();
+        assert!(counted(&listener, Some("u"), &report()).await);
+        let earlier = StatusReport {
+            namespace: None,
+            ..report()
+        };
+        assert!(counted(&listener, Some("u"), &earlier).await);
+        // The EndpointSlices have another pod there, or do not say which.
+        assert!(!counted(&listener, Some("w"), &report()).await);
+        assert!(!counted(&listener, None, &report()).await);
+        let others = [
+            StatusReport {
+                cluster: "d".into(),
+                ..report()
+            },
+            StatusReport {
+                namespace: Some("other".into()),
+                ..report()
+            },
+            StatusReport { seat: 2, ..report() },
+        ];
+        for other in others {
+            assert!(!counted(&listener, Some("u"), &other).await, "{other:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod claims;
 mod create;
 mod cycles;
+mod deputy;
 mod dns;
 mod hostile;
 mod joining;
@@ -42,6 +43,7 @@ pub(crate) const MAIN: &[&[Scenario]] = &[
 pub(crate) const HARD: &[&[Scenario]] = &[
     joining::SCENARIOS,
     leaving::SCENARIOS,
+    deputy::SCENARIOS,
     volumes::SCENARIOS,
     claims::SCENARIOS,
     partition::SCENARIOS,
