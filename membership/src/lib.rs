@@ -53,6 +53,7 @@ mod leave;
 mod memory;
 mod observed;
 mod outage;
+mod progress;
 mod promote;
 pub mod quorum;
 mod resume;
@@ -62,7 +63,7 @@ pub mod timing;
 pub use decide::decide;
 pub use decision::{Action, ArchiveReason, Decision, Need, Phase, StartPlan};
 pub use ids::{ClusterId, MemberId, Seat, Time, founding_cluster_id, founding_member_id};
-pub use memory::{Evictions, LearnerWatch, Memory};
+pub use memory::{Attempts, Evictions, LearnerWatch, Memory, Wait};
 pub use muster_reasons::Reason;
 pub use observed::{
     AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,

@@ -118,7 +118,8 @@ pub struct EtcdStatus {
 pub struct AgentReport {
     /// True if its volume holds data, or is bound to a member.
     pub has_data: bool,
-    /// Bytes of snapshot files on its volume: what a learner gains while it receives a snapshot.
+    /// Bytes of snapshot and log files on its volume, unless its etcd has said that it votes: what a learner gains while
+    /// it receives a snapshot, and answers nobody.
     pub snapshot_bytes: u64,
 }
 

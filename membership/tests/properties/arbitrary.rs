@@ -284,7 +284,10 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
         Memory {
             leaving_since: c.rarely(6).then(|| c.since()),
             hook_since: c.rarely(6).then(|| c.since()),
+            wait: None,
             pruned: c.rarely(2),
+            prune_attempts: None,
+            record_attempts: None,
             formed_as_of: (!c.rarely(4)).then(|| c.since()),
             noted_at: (!c.rarely(8)).then(|| Time(NOW.0 - 50 * u64::from(c.byte()))),
             due_since: (!c.rarely(4)).then(|| c.since()),
@@ -294,8 +297,17 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
                 .notes()
                 .into_iter()
                 .map(|(id, since)| {
-                    let progress = (0, 0);
-                    (id, LearnerWatch { progress, since })
+                    let (heard, anew) = (c.rarely(2).then(|| c.since()), c.up_to(9));
+                    let progress = (0, c.up_to(9).into());
+                    (
+                        id,
+                        LearnerWatch {
+                            progress,
+                            since,
+                            heard,
+                            anew,
+                        },
+                    )
                 })
                 .collect(),
             evictions: (0..c.up_to(3))
