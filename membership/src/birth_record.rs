@@ -5,8 +5,8 @@ use muster_reasons::Reason;
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::due;
 use crate::ids::Time;
-use crate::memory::Memory;
-use crate::observed::{BirthPhase, EtcdStatus, Freshness, Observed};
+use crate::memory::{Attempts, Memory};
+use crate::observed::{Birth, BirthPhase, EtcdStatus, Freshness, Observed};
 use crate::timing::{BIRTH_RECORD_INTERVAL, BIRTH_RECORD_INTERVAL_AT_REST};
 
 /// Decides what the agent beside the leader does about the record. `None`: nothing.
@@ -30,6 +30,12 @@ pub(crate) fn birth_record(
     if !leads || !due {
         return None;
     }
+    let formed = |record: &Option<Birth>| record.as_ref().is_some_and(|birth| birth.phase == BirthPhase::Formed);
+    let written = observed.birth.fresh(now).is_some_and(formed);
+    // A record that cannot be written is tried again later, and holds up nothing else.
+    if memory.record_attempts.is_some_and(|attempts| !attempts.again(now)) && !written {
+        return None;
+    }
     let cluster = status.identity.cluster;
     let record = match observed.birth.check(now) {
         // With what housekeeping needs: read in turns, one would be stale when the other is there, without end.
@@ -48,9 +54,11 @@ pub(crate) fn birth_record(
         Some(birth) if birth.phase == BirthPhase::Claimed && birth.cluster == Some(cluster) => Action::MarkFormed,
         Some(_) => {
             memory.formed_as_of = Some(now);
+            memory.record_attempts = None;
             return None;
         }
     };
+    Attempts::note(&mut memory.record_attempts, now);
     Some(
         Draft::act(
             Phase::Voter,

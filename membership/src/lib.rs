@@ -38,7 +38,8 @@
 //! 5. **A live voter of a wanted seat remains** after every removal ([`quorum`]).
 //! 6. **Uncertainty never acts.** What could not be read, or was read too long ago, moves nothing.
 //! 7. **The data plane stands alone.** Nothing here stops a serving etcd.
-//! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]).
+//! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]). Only older archives go, and
+//!    never the newest copy of a member's data before the seat votes again.
 
 mod advice;
 mod birth_record;
@@ -53,6 +54,7 @@ mod leave;
 mod memory;
 mod observed;
 mod outage;
+mod pace;
 mod progress;
 mod promote;
 pub mod quorum;

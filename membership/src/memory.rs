@@ -1,11 +1,12 @@
 //! The agent's memory between two decisions: mostly the time since which something has been so.
 
 use std::collections::BTreeMap;
+use std::mem::Discriminant;
 use std::time::Duration;
 
 use muster_reasons::Reason;
 
-use crate::decision::Phase;
+use crate::decision::{Action, Phase};
 use crate::ids::{MemberId, Seat, Time};
 use crate::timing::{BUSY_INTERVAL, LONGEST_ATTEMPT_PAUSE};
 
@@ -49,9 +50,11 @@ impl Attempts {
 pub struct Wait {
     /// The state of the seat.
     pub phase: Phase,
-    /// The cause.
+    /// The cause; of a read that failed, one for all.
     pub reason: Reason,
-    /// The time since which both have been the same.
+    /// The kind of the first step, if it is one.
+    pub step: Option<Discriminant<Action>>,
+    /// The time since which all of these have been the same.
     pub since: Time,
 }
 
@@ -80,8 +83,7 @@ pub struct Memory {
     pub hook_since: Option<Time>,
     /// The wait that the last decision was, if it was one.
     pub wait: Option<Wait>,
-    /// True if older archives were pruned since the volume was last without etcd. An agent whose attempt failed sets
-    /// it back.
+    /// True if older archives were pruned since etcd last waited for a plan. The shell says so, once it is done.
     pub pruned: bool,
     /// The attempts at that.
     pub prune_attempts: Option<Attempts>,

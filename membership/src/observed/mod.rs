@@ -13,6 +13,7 @@ pub use live::Live;
 pub use members::{Member, MemberList};
 pub use reading::{Freshness, Reading, Unread};
 
+use crate::decision::Action;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
 
 /// The seat that this agent looks after.
@@ -178,6 +179,8 @@ pub struct Observed {
     pub list: Reading<MemberList>,
     /// etcd's answer to the last membership request of this agent, if it refused.
     pub refusal: Option<String>,
+    /// The last step of this agent that was not done, and why, in the words of who refused it; none once a step was done.
+    pub setback: Option<(Action, String)>,
     /// A token for founding, unique to this attempt (the core has no randomness).
     pub token: String,
 }
@@ -203,6 +206,7 @@ impl Observed {
             local_list: None,
             list: Reading::default(),
             refusal: None,
+            setback: None,
             token,
         }
     }

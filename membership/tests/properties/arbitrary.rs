@@ -212,6 +212,30 @@ impl Choices<'_> {
         Time(NOW.0 - 1_000 * u64::from(self.byte()) * u64::from(self.up_to(4)))
     }
 
+    fn attempts(&mut self) -> Attempts {
+        Attempts {
+            first: self.since(),
+            last: self.since(),
+        }
+    }
+
+    /// A wait like many: what is decided next may be another one.
+    fn wait(&mut self) -> Wait {
+        let phases = [Phase::Waiting, Phase::Joining, Phase::Learner, Phase::Voter];
+        let reasons = [
+            Reason::Joining,
+            Reason::NameNotPublished,
+            Reason::CatchingUp,
+            Reason::AwaitingMembers,
+        ];
+        Wait {
+            phase: phases[usize::from(self.up_to(4))],
+            reason: reasons[usize::from(self.up_to(4))],
+            step: None,
+            since: self.since(),
+        }
+    }
+
     fn notes(&mut self) -> BTreeMap<MemberId, Time> {
         (0..self.up_to(4)).map(|_| (self.member(), self.since())).collect()
     }
@@ -268,6 +292,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         local_list: (!c.rarely(8)).then(|| c.list()),
         list: c.reading(Choices::list),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
+        setback: c.rarely(3).then(|| (Action::MarkFormed, "forbidden".into())),
         peers: c.reading(|c| c.peers(seat, leader)),
         token: "t".into(),
     }
@@ -275,7 +300,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
 
 /// Anything that the core may have handed back before.
 pub(crate) fn memory() -> impl Strategy<Value = Memory> {
-    bytes(8).prop_map(|bytes| {
+    bytes(16).prop_map(|bytes| {
         let c = &mut Choices {
             tidy: false,
             young: false,
@@ -284,10 +309,7 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
         Memory {
             leaving_since: c.rarely(6).then(|| c.since()),
             hook_since: c.rarely(6).then(|| c.since()),
-            wait: None,
             pruned: c.rarely(2),
-            prune_attempts: None,
-            record_attempts: None,
             formed_as_of: (!c.rarely(4)).then(|| c.since()),
             noted_at: (!c.rarely(8)).then(|| Time(NOW.0 - 50 * u64::from(c.byte()))),
             due_since: (!c.rarely(4)).then(|| c.since()),
@@ -322,6 +344,9 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
                     )
                 })
                 .collect(),
+            prune_attempts: c.rarely(3).then(|| c.attempts()),
+            record_attempts: c.rarely(3).then(|| c.attempts()),
+            wait: c.rarely(2).then(|| c.wait()),
         }
     })
 }
