@@ -53,7 +53,7 @@ pub struct StatusReport {
     pub terminating: bool,
     /// etcd's version.
     pub version: String,
-    /// Bytes of snapshot files on the volume while the member learns, else 0.
+    /// Bytes of snapshot and log files on the volume until etcd says that the member votes, then 0.
     #[serde(default)]
     pub snapshot_bytes: u64,
 }

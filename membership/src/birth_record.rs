@@ -5,8 +5,8 @@ use muster_reasons::Reason;
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::deputy::is_deputy;
 use crate::ids::Time;
-use crate::memory::Memory;
-use crate::observed::{BirthPhase, EtcdStatus, Freshness, Observed};
+use crate::memory::{Attempts, Memory};
+use crate::observed::{Birth, BirthPhase, EtcdStatus, Freshness, Observed};
 use crate::timing::{BIRTH_RECORD_INTERVAL, BIRTH_RECORD_INTERVAL_AT_REST, TIME_TO_DEPUTISE};
 use crate::{deputy, due};
 
@@ -39,6 +39,12 @@ pub(crate) fn birth_record(
     if !due {
         return None;
     }
+    let formed = |record: &Option<Birth>| record.as_ref().is_some_and(|birth| birth.phase == BirthPhase::Formed);
+    let written = observed.birth.fresh(now).is_some_and(formed);
+    // A record that cannot be written is tried again later, and holds up nothing else.
+    if memory.record_attempts.is_some_and(|attempts| !attempts.again(now)) && !written {
+        return None;
+    }
     let cluster = status.identity.cluster;
     let all = if leads {
         vec![Need::Birth, Need::Workload, Need::Peers, Need::List(Some(cluster))]
@@ -60,6 +66,7 @@ pub(crate) fn birth_record(
         Some(_) => {
             memory.formed_as_of = Some(now);
             memory.record_unknown_since = None;
+            memory.record_attempts = None;
             return None;
         }
     };
@@ -73,6 +80,7 @@ pub(crate) fn birth_record(
             return None;
         }
     }
+    Attempts::note(&mut memory.record_attempts, now);
     Some(
         Draft::act(
             Phase::Voter,

@@ -7,7 +7,7 @@ use crate::ids::Time;
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL, TIME_TO_CONNECT};
-use crate::{bootstrap, resume, running};
+use crate::{bootstrap, pace, resume, running};
 
 /// Decides what this seat's agent does next.
 ///
@@ -25,7 +25,7 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
     // A volume that cannot be read forbids to start etcd. An etcd that runs goes on, and a pod without etcd may end,
     // whatever its volume is.
     let forbids = observed.launcher != Launcher::Running && !observed.hook_waits;
-    let draft = if let Some(problem) = observed.disk.unreadable.as_ref().filter(|_| forbids) {
+    let mut draft = if let Some(problem) = observed.disk.unreadable.as_ref().filter(|_| forbids) {
         Draft::wait(Phase::Refused, Reason::VolumeUnreadable, problem.clone(), REST_INTERVAL)
     } else {
         match observed.launcher {
@@ -65,6 +65,9 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
             ),
             Launcher::AwaitingPlan { corrupt } => {
                 memory.leaving_since = None;
+                // What makes way now is one archive more when the seat votes again.
+                memory.pruned = false;
+                memory.prune_attempts = None;
                 match observed.disk.wal {
                     Some(wal) => resume::resume(observed, wal, corrupt, now),
                     None => bootstrap::without_data(observed, now),
@@ -72,5 +75,7 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
             }
         }
     };
+    pace::tell_setback(&mut draft, observed, &memory);
+    pace::pace(&mut draft, observed, &mut memory, now);
     draft.decision(memory, now)
 }

@@ -111,7 +111,7 @@ pub enum Action {
     NoteWal,
     /// Set the volume's data aside and give the volume a new identity.
     Archive(ArchiveReason),
-    /// Older archives may go.
+    /// Older archives may go: the seat votes. (What a joiner's database has no room beside is for the shell to see.)
     PruneArchives,
     /// Tell the waiting preStop hook that it may return.
     ReleaseHook {

@@ -2,19 +2,16 @@
 //! what the members concerned should have done themselves and did not.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use muster_reasons::Reason;
 
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::deputy::is_deputy;
-use crate::ids::{ClusterId, MemberId, Seat, Time};
-use crate::memory::{Evictions, LearnerWatch, Memory};
+use crate::ids::{ClusterId, MemberId, Time};
+use crate::memory::{Evictions, Memory};
 use crate::observed::{EtcdStatus, Freshness, Identity, Live, Member, MemberList, Observed, Wanted};
-use crate::timing::{
-    BUSY_INTERVAL, EVICTION_PATIENCE, NOTES_LIFETIME, PATIENCE_DOUBLINGS, RETRY_INTERVAL, TIME_TO_DEPUTISE,
-    TIME_TO_LEAVE, TIME_TO_PROMOTE,
-};
+use crate::progress::{self, Look};
+use crate::timing::{BUSY_INTERVAL, NOTES_LIFETIME, RETRY_INTERVAL, TIME_TO_DEPUTISE, TIME_TO_LEAVE, TIME_TO_PROMOTE};
 use crate::{due, promote, quorum};
 
 /// Decides what is to be done for other members. `None`: nothing.
@@ -98,18 +95,6 @@ fn forget_notes(memory: &mut Memory) {
 
 fn busy(reason: Reason, why: &str, needs: impl IntoIterator<Item = Need>) -> Draft {
     Draft::wait(Phase::Voter, reason, format!("serves; {why}"), RETRY_INTERVAL).reading(needs)
-}
-
-/// The patience with a learner without progress. It only ever grows while this agent lives, and an eviction
-/// that has to be tried twice is one.
-fn patience(memory: &Memory, seat: Option<Seat>, learner: MemberId) -> Duration {
-    let evictions = seat
-        .and_then(|seat| memory.evictions.get(&seat))
-        .map_or(0, |evictions| match evictions.last == learner {
-            true => evictions.count - 1,
-            false => evictions.count,
-        });
-    EVICTION_PATIENCE * 2_u32.pow(evictions.min(PATIENCE_DOUBLINGS))
 }
 
 /// A step for another member.
@@ -205,15 +190,9 @@ impl Household<'_> {
                 if self.is_ready(*id) {
                     memory.ready_since.entry(*id).or_insert(now);
                 }
-                let progress = self.progress(*id, member);
-                let watch = memory
-                    .learners
-                    .entry(*id)
-                    .or_insert(LearnerWatch { progress, since: now });
-                // A learner that has caught up has nothing left to make progress with.
-                if self.live.answering.contains(id) && (watch.progress != progress || self.has_caught_up(*id)) {
-                    *watch = LearnerWatch { progress, since: now };
-                }
+                let look = self.look_at(*id, member);
+                let watch = progress::note(memory.learners.get(id).copied(), look, now);
+                memory.learners.insert(*id, watch);
             }
         }
     }
@@ -226,17 +205,20 @@ impl Household<'_> {
         self.observed.status_of(identity, self.now)
     }
 
-    fn progress(&self, id: MemberId, member: &Member) -> (u64, u64) {
+    /// What is known of a learner: by its etcd, and by its agent while etcd is silent.
+    fn look_at(&self, id: MemberId, member: &Member) -> Look {
         let peers = self.observed.peers.fresh(self.now);
         let report = member
             .seat
             .zip(peers)
             .and_then(|(seat, peers)| peers.get(&seat))
             .and_then(|peer| peer.agent.fresh(self.now));
-        (
-            self.status(id).map_or(0, |status| status.applied),
-            report.map_or(0, |report| report.snapshot_bytes),
-        )
+        Look {
+            applied: self.status(id).map(|status| status.applied),
+            bytes: report.map(|report| report.snapshot_bytes),
+            // A learner that has caught up has nothing left to make progress with.
+            caught_up: self.has_caught_up(id),
+        }
     }
 
     /// True for a learner of a wanted seat that answers, has caught up, and does not end.
@@ -311,13 +293,15 @@ impl Household<'_> {
         })
     }
 
-    /// A learner that is unreachable, or stands still while another seat waits for the learner slot.
+    /// A learner that is silent and makes no progress, or stands still while another seat waits for the learner slot.
     fn evict(&self, memory: &Memory) -> Option<DueDuty> {
         let another_waits = self.wanted.seats().any(|seat| self.list.of(seat).next().is_none());
         let (id, label) = self.list.learners().find_map(|(id, member)| {
             let watch = memory.learners.get(id)?;
-            let stuck = !self.live.answering.contains(id) || (another_waits && !self.has_caught_up(*id));
-            let tried = self.now.since(watch.since) >= patience(memory, member.seat, *id);
+            let answers = self.live.answering.contains(id);
+            let stuck = !answers || (another_waits && !self.has_caught_up(*id));
+            let patience = progress::patience(memory, member.seat, *id);
+            let tried = progress::had_its_time(*watch, patience, answers, self.now);
             let of_wanted_seat = member.seat.is_some() && !due::is_unwanted(member, self.wanted);
             (stuck && tried && of_wanted_seat).then(|| (*id, member.label()))
         })?;

@@ -39,7 +39,8 @@
 //! 5. **A live voter of a wanted seat remains** after every removal ([`quorum`]).
 //! 6. **Uncertainty never acts.** What could not be read, or was read too long ago, moves nothing.
 //! 7. **The data plane stands alone.** Nothing here stops a serving etcd.
-//! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]).
+//! 8. **Nothing is deleted to make room**: data that must give way is archived ([`resume`]). Only older archives go, and
+//!    never the newest copy of a member's data before the seat votes again.
 
 mod advice;
 mod birth_record;
@@ -55,6 +56,8 @@ mod leave;
 mod memory;
 mod observed;
 mod outage;
+mod pace;
+mod progress;
 mod promote;
 mod publication;
 pub mod quorum;
@@ -65,7 +68,7 @@ pub mod timing;
 pub use decide::decide;
 pub use decision::{Action, ArchiveReason, Decision, Need, Phase, StartPlan};
 pub use ids::{ClusterId, MemberId, Seat, Time, founding_cluster_id, founding_member_id};
-pub use memory::{Evictions, LearnerWatch, Memory};
+pub use memory::{Attempts, Evictions, LearnerWatch, Memory, Wait};
 pub use muster_reasons::Reason;
 pub use observed::{
     AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,

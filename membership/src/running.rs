@@ -4,7 +4,7 @@ use muster_reasons::Reason;
 
 use crate::decision::{Action, Draft, Need, Phase};
 use crate::ids::Time;
-use crate::memory::Memory;
+use crate::memory::{Attempts, Memory};
 use crate::observed::{Demand, EtcdStatus, Observed, Workload};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL};
 use crate::{birth_record, housekeeping, leave, outage, promote, publication};
@@ -80,12 +80,11 @@ fn answering(observed: &Observed, status: &EtcdStatus, memory: &mut Memory, now:
     if status.learner {
         return promote::learner(observed, status, now);
     }
-    let prune = if memory.pruned {
-        None
-    } else {
-        Some(Action::PruneArchives)
-    };
-    memory.pruned = true;
+    let due = !memory.pruned && memory.prune_attempts.is_none_or(|attempts| attempts.again(now));
+    let prune = due.then(|| {
+        Attempts::note(&mut memory.prune_attempts, now);
+        Action::PruneArchives
+    });
     let mut draft = voter(observed, status, memory, now);
     if may_leave && observed.workload.fresh(now).is_none() {
         draft.needs.insert(Need::Workload);

@@ -23,6 +23,14 @@ pub const BUSY_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause of a seat that leaves and waits for its turn.
 pub const TURN_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Part of the time that a seat has waited which the pause to its next look may be: a wait grows longer by this part
+/// at most, and is looked at ever more seldom.
+pub const PAUSE_PART: u32 = 20;
+/// Longest pause of a wait. Housekeeping forgets what it noted [`NOTES_LIFETIME`] ago.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Longest pause between two attempts at a step that holds up nothing else.
+pub const LONGEST_ATTEMPT_PAUSE: Duration = Duration::from_secs(60);
+
 /// Time that the member of an unwanted seat gets to leave by itself before the leader's agent removes it.
 pub const TIME_TO_LEAVE: Duration = Duration::from_secs(15);
 /// Time that a learner's own agent gets to promote it before the leader's agent does.
@@ -42,6 +50,14 @@ pub const NOTES_LIFETIME: Duration = Duration::from_secs(10);
 pub const ELECTION_TIME: Duration = Duration::from_secs(5);
 /// First patience with a learner that makes no progress; it doubles with each eviction of the seat.
 pub const EVICTION_PATIENCE: Duration = Duration::from_secs(120);
+/// Bytes that a learner restores from a received snapshot in a second, at the least. etcd answers no client before it
+/// has restored all of it, and meanwhile nothing on the volume moves.
+pub const RESTORE_RATE: u64 = 10_000_000;
+/// Time for a restore at most, whatever the size that is reported.
+pub const LONGEST_RESTORE: Duration = Duration::from_secs(3600);
+/// Times that bytes of a learner which became fewer may grow again as progress: etcd was restarted, and receives anew.
+/// A volume that is too small for the snapshot loses and receives its bytes without end.
+pub const RECEIVED_ANEW: u8 = 5;
 /// Doublings of [`EVICTION_PATIENCE`] at most (so that the longest patience is about four hours).
 pub const PATIENCE_DOUBLINGS: u32 = 7;
 /// Log entries by which a learner's applied index may lag the leader's and the learner still be promoted.

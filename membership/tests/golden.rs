@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use muster_membership::{Reason, decide};
+use muster_membership::{Action, Reason, decide};
 use muster_reasons::Place;
 use notation::Scene;
 
@@ -56,7 +56,11 @@ fn run(text: &str) -> Result<String, String> {
         }
         let decision = decide(&scene.observed(), &scene.memory, scene.now);
         out.push_str(&notation::show(&decision, scene.now));
+        // As the shell does once it is done.
+        let failed = matches!(scene.observed().setback, Some((Action::PruneArchives, _)));
+        let pruned = decision.actions.contains(&Action::PruneArchives) && !failed;
         scene.memory = decision.memory;
+        scene.memory.pruned |= pruned;
         out.push('\n');
         for (_, line) in lines.by_ref() {
             if line.is_empty() {

@@ -1,6 +1,8 @@
 //! Reports on the seat: the answer to `/status`, the seat's entry in the EtcdCluster's status, and, beside the
 //! leader, the members.
 
+use std::path::Path;
+
 use muster_api::HexId;
 use muster_api::status::{Quorum, SeatPhase, SeatStatus};
 use muster_api::status_report::StatusReport;
@@ -111,7 +113,10 @@ impl Agent {
             },
             terminating: !self.hooks.is_empty(),
             version: self.version.clone(),
-            snapshot_bytes: self.snapshot_bytes(),
+            snapshot_bytes: bytes_received(
+                self.observed.local.seen.as_ref().map(|(_, last)| last),
+                &self.config.data_dir(),
+            ),
         }
     }
 
@@ -130,17 +135,20 @@ impl Agent {
             _ => Quorum::Unknown,
         }
     }
+}
 
-    /// Bytes of snapshot files, those still being received included; 0 unless the member learns.
-    fn snapshot_bytes(&self) -> u64 {
-        let learns = self.observed.local.seen.as_ref().is_some_and(|(_, s)| s.learner);
-        if !learns {
-            return 0;
-        }
-        let snap = self.config.data_dir().join("member").join("snap");
-        let files = std::fs::read_dir(snap).into_iter().flatten().flatten();
-        files.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum()
+/// Bytes of snapshot and log files, those still being received included; 0 once etcd said that it votes. While the first
+/// snapshot arrives and is restored etcd says nothing, and this is all that shows its progress.
+fn bytes_received(last: Option<&EtcdStatus>, data: &Path) -> u64 {
+    if last.is_some_and(|status| !status.learner) {
+        return 0;
     }
+    let sizes = |folder| {
+        let files = std::fs::read_dir(data.join("member").join(folder));
+        let files = files.into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|m| m.len())
+    };
+    sizes("snap").chain(sizes("wal")).sum()
 }
 
 /// Puts `next` in; true if that is a change.
@@ -170,8 +178,32 @@ mod tests {
     use std::path::Path;
 
     use muster_api::reasons::Place;
+    use muster_membership::{ClusterId, MemberId};
 
     use super::*;
+
+    #[test]
+    fn bytes_of_a_snapshot_count_before_etcd_says_anything() {
+        let data = tempfile::tempdir().unwrap();
+        for (file, bytes) in [("snap/tmp123", 700), ("snap/db", 20), ("wal/0.wal", 64)] {
+            let path = data.path().join("member").join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, vec![0; bytes]).unwrap();
+        }
+        let status = |learner| EtcdStatus {
+            identity: Identity {
+                member: MemberId(1),
+                cluster: ClusterId(2),
+            },
+            leader: None,
+            learner,
+            applied: 1,
+        };
+        assert_eq!(bytes_received(None, data.path()), 784);
+        assert_eq!(bytes_received(Some(&status(true)), data.path()), 784);
+        assert_eq!(bytes_received(Some(&status(false)), data.path()), 0);
+        assert_eq!(bytes_received(None, &data.path().join("none")), 0);
+    }
 
     /// The reasons that the sources in `folder` name, its folders included.
     fn named(folder: &Path) -> BTreeSet<String> {

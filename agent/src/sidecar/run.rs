@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_api::names::AGENT_PORT;
-use muster_membership::{Decision, Time, Workload, decide};
+use muster_membership::{Decision, Time, Workload, decide, timing};
 use tokio::sync::{mpsc, watch};
 
 use super::agent::Agent;
@@ -55,8 +55,17 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         agent.carry_out(&decision).await;
         tracing::trace!(phase = ?decision.phase, needs = ?decision.needs, hint = ?agent.observed.hint, "turn");
         needs = decision.needs;
-        let wait = agent.until(decision.next_check);
+        let wait = with_jitter(agent.until(decision.next_check));
         wake_ups.wait(wait, &mut socket.leaves, &mut agent.hooks).await;
+    }
+}
+
+/// A pause, and if it has grown long a random part of it more: the agents of many clusters wait for one API server.
+fn with_jitter(pause: Duration) -> Duration {
+    if pause > timing::REST_INTERVAL {
+        pause + pause.mul_f64(rand::random_range(0.0..0.25))
+    } else {
+        pause
     }
 }
 

@@ -148,6 +148,57 @@ pub(crate) fn prune(root: &Path, keep: usize, min_free_percent: u8) -> Result<Pr
     Ok(pruned)
 }
 
+/// Deletes archives that a joiner's database has no room beside, one after the other, until there is: those that are no
+/// copy of a member's data first, then the older copies. The newest archive stays, and so does the newest copy, which
+/// may be the last one. The room that is needed is that of the largest archive, and half as much again.
+pub(crate) fn make_room(root: &Path, free: impl Fn(&Path) -> Result<u64>) -> Result<Vec<String>> {
+    let mut all = list(root)?;
+    let newest_copy = all.iter().rfind(|archive| archive.is_copy()).map(|copy| copy.number);
+    all.pop();
+    all.retain(|archive| Some(archive.number) != newest_copy);
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    all.sort_by_key(|archive| (archive.is_copy(), archive.number));
+    let mut largest = 0;
+    for archive in list(root)? {
+        largest = largest.max(bytes(&archives(root).join(archive.name))?);
+    }
+    let mut pruned = Pruned {
+        deleted: Vec::new(),
+        kept: Vec::new(),
+    };
+    for archive in all {
+        if free(root)? >= largest + largest / 2 {
+            break;
+        }
+        delete(root, archive.name, &mut pruned)?;
+    }
+    Ok(pruned.deleted)
+}
+
+/// Bytes of all files in a folder.
+fn bytes(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(folder).map_err(VolumeError::io("list", folder))? {
+        let entry = entry.map_err(VolumeError::io("list", folder))?;
+        let path = entry.path();
+        let metadata = entry.metadata().map_err(VolumeError::io("measure", &path))?;
+        sum += if metadata.is_dir() {
+            bytes(&path)?
+        } else {
+            metadata.len()
+        };
+    }
+    Ok(sum)
+}
+
+/// Bytes that are free on the disk of a volume.
+pub(crate) fn free(root: &Path) -> Result<u64> {
+    let disk = rustix::fs::statvfs(root).map_err(|e| VolumeError::io("measure", root)(e.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 fn delete(root: &Path, name: String, pruned: &mut Pruned) -> Result<()> {
     let path = archives(root).join(&name);
     fs::remove_dir_all(&path).map_err(VolumeError::io("delete", &path))?;
@@ -164,6 +215,13 @@ fn nearly_full(root: &Path, min_free_percent: u8) -> Result<bool> {
 struct Archived {
     number: u64,
     name: String,
+}
+
+impl Archived {
+    /// True for all that a member had: it was removed, or etcd could not open it. Other archives are remains of a start.
+    fn is_copy(&self) -> bool {
+        self.name.ends_with("-removed") || self.name.ends_with("-corrupt")
+    }
 }
 
 /// The archives of a volume, oldest first; what is not named like one is not one.

@@ -141,6 +141,13 @@ impl Volume {
         archive::prune(&self.root, keep, min_free_percent)
     }
 
+    /// Deletes older archives if the database of a joiner has no room beside them, and returns their names.
+    ///
+    /// For when etcd is about to start for a join. The newest archive stays, and the newest of a member's whole data.
+    pub(crate) fn make_room(&self) -> Result<Vec<String>> {
+        archive::make_room(&self.root, archive::free)
+    }
+
     fn finish_archiving(&mut self) -> Result<()> {
         archive::finish(self).map(drop)
     }

@@ -16,7 +16,10 @@ const LONG_AGO: Time = Time(1);
 #[must_use]
 pub fn without_time(memory: &Memory) -> Memory {
     Memory {
+        wait: None,
         pruned: true,
+        prune_attempts: None,
+        record_attempts: None,
         noted_at: None,
         record_unknown_since: None,
         published_as_of: None,
@@ -32,12 +35,12 @@ pub fn long_after(memory: &Memory) -> Memory {
     let age = |time: &Option<Time>| time.map(|_| LONG_AGO);
     let notes = |notes: &BTreeMap<MemberId, Time>| notes.keys().map(|id| (*id, LONG_AGO)).collect();
     let watch = |(id, watch): (&MemberId, &LearnerWatch)| {
-        let progress = watch.progress;
         (
             *id,
             LearnerWatch {
-                progress,
                 since: LONG_AGO,
+                heard: age(&watch.heard),
+                ..*watch
             },
         )
     };

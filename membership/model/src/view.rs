@@ -156,6 +156,7 @@ impl View {
             local_list: self.running.then(|| self.members(pools.configs.get(self.local_list))),
             list: Reading::default(),
             refusal: None,
+            setback: None,
             token: token(self.claims + 1),
         }
     }

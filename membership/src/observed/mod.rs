@@ -13,6 +13,7 @@ pub use live::Live;
 pub use members::{Member, MemberList};
 pub use reading::{Freshness, Reading, Unread};
 
+use crate::decision::Action;
 use crate::ids::{ClusterId, MemberId, Seat, Time};
 
 /// The seat that this agent looks after.
@@ -118,7 +119,8 @@ pub struct EtcdStatus {
 pub struct AgentReport {
     /// True if its volume holds data, or is bound to a member.
     pub has_data: bool,
-    /// Bytes of snapshot files on its volume: what a learner gains while it receives a snapshot.
+    /// Bytes of snapshot and log files on its volume, unless its etcd has said that it votes: what a learner gains while
+    /// it receives a snapshot, and answers nobody.
     pub snapshot_bytes: u64,
 }
 
@@ -193,6 +195,8 @@ pub struct Observed {
     pub list: Reading<MemberList>,
     /// etcd's answer to the last membership request of this agent, if it refused.
     pub refusal: Option<String>,
+    /// The last step of this agent that was not done, and why, in the words of who refused it; none once a step was done.
+    pub setback: Option<(Action, String)>,
     /// A token for founding, unique to this attempt (the core has no randomness).
     pub token: String,
 }
@@ -220,6 +224,7 @@ impl Observed {
             view_since: None,
             list: Reading::default(),
             refusal: None,
+            setback: None,
             token,
         }
     }

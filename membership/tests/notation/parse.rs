@@ -263,3 +263,20 @@ pub(super) fn published(value: &str) -> Result<Option<Published>, String> {
         }
     })
 }
+
+/// The last step that was not done.
+pub(super) fn setback(value: &str) -> Result<Option<(Action, String)>, String> {
+    let (step, words) = value.split_once(' ').unwrap_or((value, ""));
+    let action = match step {
+        "none" => return Ok(None),
+        "claim" => Action::ClaimBirth {
+            token: "before".into(),
+            cluster: ClusterId(0xc0),
+        },
+        "record" => Action::MarkFormed,
+        "prune" => Action::PruneArchives,
+        "archive" => Action::Archive(ArchiveReason::Removed),
+        _ => return Err(format!("a setback is not of `{step}`")),
+    };
+    Ok(Some((action, words.into())))
+}

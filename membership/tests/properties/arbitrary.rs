@@ -212,6 +212,30 @@ impl Choices<'_> {
         Time(NOW.0 - 1_000 * u64::from(self.byte()) * u64::from(self.up_to(4)))
     }
 
+    fn attempts(&mut self) -> Attempts {
+        Attempts {
+            first: self.since(),
+            last: self.since(),
+        }
+    }
+
+    /// A wait like many: what is decided next may be another one.
+    fn wait(&mut self) -> Wait {
+        let phases = [Phase::Waiting, Phase::Joining, Phase::Learner, Phase::Voter];
+        let reasons = [
+            Reason::Joining,
+            Reason::NameNotPublished,
+            Reason::CatchingUp,
+            Reason::AwaitingMembers,
+        ];
+        Wait {
+            phase: phases[usize::from(self.up_to(4))],
+            reason: reasons[usize::from(self.up_to(4))],
+            step: None,
+            since: self.since(),
+        }
+    }
+
     fn notes(&mut self) -> BTreeMap<MemberId, Time> {
         (0..self.up_to(4)).map(|_| (self.member(), self.since())).collect()
     }
@@ -276,6 +300,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
             })
         }),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
+        setback: c.rarely(3).then(|| (Action::MarkFormed, "forbidden".into())),
         peers: c.reading(|c| c.peers(seat, leader)),
         token: "t".into(),
     }
@@ -283,7 +308,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
 
 /// Anything that the core may have handed back before.
 pub(crate) fn memory() -> impl Strategy<Value = Memory> {
-    bytes(9).prop_map(|bytes| {
+    bytes(17).prop_map(|bytes| {
         let c = &mut Choices {
             tidy: false,
             young: false,
@@ -305,8 +330,17 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
                 .notes()
                 .into_iter()
                 .map(|(id, since)| {
-                    let progress = (0, 0);
-                    (id, LearnerWatch { progress, since })
+                    let (heard, anew) = (c.rarely(2).then(|| c.since()), c.up_to(9));
+                    let progress = (0, c.up_to(9).into());
+                    (
+                        id,
+                        LearnerWatch {
+                            progress,
+                            since,
+                            heard,
+                            anew,
+                        },
+                    )
                 })
                 .collect(),
             evictions: (0..c.up_to(3))
@@ -321,6 +355,9 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
                     )
                 })
                 .collect(),
+            prune_attempts: c.rarely(3).then(|| c.attempts()),
+            record_attempts: c.rarely(3).then(|| c.attempts()),
+            wait: c.rarely(2).then(|| c.wait()),
         }
     })
 }

@@ -77,8 +77,38 @@ proptest! {
                 prop_assert!(decision.reason.is_some_and(tells), "not a seat's reason: {decision:#?}");
                 prop_assert!(!decision.why.is_empty());
                 prop_assert!(decision.next_check > NOW || !decision.needs.is_empty(), "a busy loop: {decision:#?}");
-                prop_assert!(decision.next_check.since(NOW) <= Duration::from_secs(1), "sleeps too long: {decision:#?}");
+                prop_assert!(decision.next_check.since(NOW) <= timing::LONGEST_PAUSE, "sleeps too long: {decision:#?}");
             }
+        }
+    }
+
+    /// A step that is tried again, because it did not surely succeed, is never tried at full speed.
+    #[test]
+    fn what_was_tried_before_is_not_tried_at_once(o in observed(), m in arbitrary::memory()) {
+        let first = decide(&o, &m, NOW);
+        let again = decide(&o, &first.memory, NOW);
+        // A look comes to an end.
+        let decided = again.reason.is_some() && !again.actions.is_empty();
+        if decided && again.actions == first.actions && again.reason == first.reason {
+            prop_assert!(again.next_check > NOW, "a busy loop: {again:#?}");
+        }
+    }
+
+    /// A birth record that cannot be written holds up nothing: with it out of the way, the same is decided.
+    #[test]
+    fn a_record_that_cannot_be_written_holds_up_nothing_else(o in observed(), m in arbitrary::memory()) {
+        let writes = |action: &Action| matches!(action, Action::MarkFormed | Action::RepublishBirth { .. });
+        let first = decide(&o, &m, NOW);
+        if first.actions.iter().any(writes) {
+            let next = decide(&o, &first.memory, NOW);
+            prop_assert!(!next.actions.iter().any(writes), "{next:#?}");
+            let known = Memory { formed_as_of: Some(NOW), record_attempts: None, ..m };
+            let without = decide(&o, &known, NOW);
+            let of_others = |d: &Decision| {
+                let kept = d.actions.iter().filter(|action| !matches!(action, Action::PruneArchives));
+                kept.cloned().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(of_others(&next), of_others(&without));
         }
     }
 

@@ -8,6 +8,7 @@ use muster_membership::timing::FRESHNESS;
 use muster_membership::{Action, ClusterId, Decision, Reading};
 
 use super::agent::{Agent, new_token};
+use super::observe::refusal;
 use crate::kubernetes::LeaderView;
 use crate::kubernetes::events::log::event_of_step;
 use crate::volume::FoundingClaim;
@@ -33,7 +34,7 @@ impl Agent {
                     }
                 }
                 Err(error) => {
-                    self.note_setback(action, error.to_string());
+                    self.note_setback(action, refusal(&error));
                     return;
                 }
             }
@@ -44,7 +45,11 @@ impl Agent {
     fn note_setback(&mut self, action: &Action, error: String) {
         let setback = Some((action.clone(), error));
         let Some((_, error)) = &setback else { return };
-        if self.setback == setback {
+        let known = self.setback.as_ref().is_some_and(|(before, words)| {
+            // The token of a claim is another one each time.
+            words == error && std::mem::discriminant(before) == std::mem::discriminant(action)
+        });
+        if known {
             tracing::debug!(?action, %error, "not done again");
         } else {
             tracing::info!(?action, %error, "not done");

@@ -20,6 +20,11 @@ impl Agent {
             self.update_volume(|id| id.claim = Some(claim))?;
             self.set_unborn_aside()?;
         }
+        if let StartPlan::Existing { .. } = plan {
+            for archive in opened(&mut self.volume)?.make_room()? {
+                tracing::info!(%archive, "an older archive is deleted: the database to come has no room beside it");
+            }
+        }
         let (options, data_dir) = (self.config.options()?, self.config.data_dir());
         let seat = SeatFlags {
             name: &self.config.pod,

@@ -53,6 +53,7 @@ impl Agent {
 
     pub(super) fn prune_archives(&mut self) -> anyhow::Result<()> {
         opened(&mut self.volume)?.prune(KEEP, MIN_FREE_PERCENT)?;
+        self.memory.pruned = true;
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use muster_membership::timing::{FRESHNESS, READ_TIMEOUT};
 use muster_membership::{MemberId, MemberList, Need, Observed, Reading, Time, Unread, Workload};
 
 use self::read::{merge_reading, read_if};
+pub(super) use self::unread::refusal;
 use super::agent::{Agent, client_url};
 use crate::etcd::LIST_TIMEOUT;
 use crate::kubernetes::Slices;
@@ -47,6 +48,7 @@ impl Agent {
         let hint = *self.hint.borrow_and_update();
         note_hint(&mut self.observed, hint, changed);
         self.observed.replicas = self.workload.replicas();
+        self.observed.setback.clone_from(&self.setback);
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
         let at = self.now();

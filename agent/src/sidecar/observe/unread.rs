@@ -61,6 +61,14 @@ impl Cause for anyhow::Error {
     }
 }
 
+/// The error of a step in the words of who refused it, to fit one line of a sentence.
+pub(in crate::sidecar) fn refusal(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<BirthFailure>().map(Cause::unread) {
+        Some(Unread::Refused(words)) => format!("the API server refuses: {words}"),
+        _ => one_line(&error.to_string()),
+    }
+}
+
 /// The API server's sentence; without one its reason, with neither the HTTP status.
 fn words(message: &str, reason: &str, code: u16) -> String {
     match (message, reason) {
@@ -150,6 +158,22 @@ mod tests {
         assert!(
             matches!(&decoded, Err(Unread::Unreadable(words)) if words.contains("invalid type")),
             "{decoded:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_is_refused_is_told_in_the_refusers_words() {
+        let words = "configmaps \"c-birth\" is immutable:\n\tfield is immutable when `immutable` is set";
+        let store = BirthStore::new(api(failure(422, "Invalid", words)));
+        let error = anyhow::Error::from(store.read().await.unwrap_err());
+        assert_eq!(
+            refusal(&error),
+            "the API server refuses: configmaps \"c-birth\" is immutable: field is immutable when `immutable` is set"
+        );
+        let full = anyhow::anyhow!("cannot write /var/lib/etcd/identity.json:\nNo space left on device");
+        assert_eq!(
+            refusal(&full),
+            "cannot write /var/lib/etcd/identity.json: No space left on device"
         );
     }
 

@@ -259,3 +259,48 @@ fn a_founder_whose_log_was_cut_short_stays_who_it_is() {
     volume.update(|identity| identity.wal_seen = true).unwrap();
     assert!(!volume.is_unborn().unwrap());
 }
+
+/// An archive with that many bytes.
+fn put_archive(root: &Path, name: &str, bytes: usize) {
+    let folder = root.join("archive").join(name).join("data/member/snap");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("db"), vec![0; bytes]).unwrap();
+}
+
+#[test]
+fn a_joiner_without_room_deletes_older_archives_and_never_the_last_copy() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    for name in ["1-removed", "2-leftovers", "3-corrupt", "4-lost-wal"] {
+        put_archive(root, name, 1_000);
+    }
+    // A disk of that many bytes with nothing on it but the archives.
+    let disk = |size: u64| move |root: &Path| Ok(size.saturating_sub(bytes(&archives(root))?));
+    assert!(make_room(root, disk(5_500)).unwrap().is_empty());
+    // What is no copy of a member's data goes first, and no more than is needed.
+    assert_eq!(make_room(root, disk(4_500)).unwrap(), ["2-leftovers"]);
+    assert_eq!(make_room(root, disk(3_500)).unwrap(), ["1-removed"]);
+    // The newest, and the newest copy, stay however full the disk is.
+    assert!(make_room(root, disk(0)).unwrap().is_empty());
+    let left: Vec<_> = list(root).unwrap().into_iter().map(|archive| archive.name).collect();
+    assert_eq!(left, ["3-corrupt", "4-lost-wal"]);
+}
+
+#[test]
+fn a_seat_that_goes_and_comes_back_keeps_room_for_the_database() {
+    let root = tempfile::tempdir().unwrap();
+    let mut volume = member(root.path());
+    let disk = |root: &Path| Ok(3_500_u64.saturating_sub(bytes(root)?));
+    for _ in 0..5 {
+        fs::write(root.path().join("data/member/content"), vec![0; 1_000]).unwrap();
+        let aside = Archiving {
+            reason: "removed".to_owned(),
+            ..removed()
+        };
+        volume.archive(aside).unwrap();
+        make_room(root.path(), disk).unwrap();
+        assert!(disk(root.path()).unwrap() >= 1_000, "the database has no room");
+        put_data(root.path(), "next");
+    }
+    assert_eq!(list(root.path()).unwrap().len(), 1);
+}

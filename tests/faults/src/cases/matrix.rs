@@ -55,8 +55,13 @@ const ALREADY: Reason = Reason {
     why: "the story begins with it: the seat has just got that volume",
 };
 
+const MINUTES: Reason = Reason {
+    letter: 'h',
+    why: "each takes minutes, and what the others strike is struck in the story join",
+};
+
 /// All reasons, by letter.
-pub(crate) const REASONS: [Reason; 7] = [
+pub(crate) const REASONS: [Reason; 8] = [
     NOTHING_SENT,
     NO_ETCD_YET,
     ALONE,
@@ -64,6 +69,7 @@ pub(crate) const REASONS: [Reason; 7] = [
     NO_POD_AFTER,
     QUORUM_GONE,
     ALREADY,
+    MINUTES,
 ];
 
 /// The reason for not playing a cell; none if it is played.
@@ -79,6 +85,8 @@ pub(crate) fn reason(step: &Step, fault: Fault) -> Option<Reason> {
         (Story::Hook, Fault::Wipe | Fault::StaleVolume | Fault::StaleDns) => Some(NO_POD_AFTER),
         (Story::Tidy, Fault::Wipe | Fault::StaleVolume) => Some(QUORUM_GONE),
         (Story::Rejoin, Fault::StaleVolume) => Some(ALREADY),
+        (Story::Large, Fault::KillAgent | Fault::KillEtcd | Fault::KillBoth) => None,
+        (Story::Large, _) => Some(MINUTES),
         _ => None,
     }
 }
@@ -96,7 +104,7 @@ pub(crate) fn find(name: &str) -> Option<Case> {
     cases().find(|case| case.name() == name)
 }
 
-/// The cases that are quick enough for every change: each fault, and each story but the eviction, which takes
+/// The cases that are quick enough for every change: each fault, and each story but two, which take
 /// minutes.
 pub(crate) const QUICK: &[&str] = &[
     "found-claimed.kill-agent",

@@ -1,6 +1,7 @@
 //! The cases: every step of every story, and every fault at that step.
 
 pub(crate) mod fault;
+mod large;
 pub(crate) mod matrix;
 pub(crate) mod play;
 pub(crate) mod seam;

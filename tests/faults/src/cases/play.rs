@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::fault::Fault;
+use super::large;
 use super::matrix::Case;
 use super::story::Story;
 use crate::cluster::judge::{self, Settled};
@@ -19,7 +20,7 @@ use crate::run::{Kit, keep_evidence};
 use crate::stage::apart;
 use crate::wait::{secs, until};
 
-/// The time from the fault's end within which the cluster must be at rest.
+/// The time that others get to promote a learner.
 const CONVERGE: Duration = secs(90);
 /// etcd refuses changes of membership until its members know each other for this long.
 const ACQUAINTED: Duration = Duration::from_millis(5_500);
@@ -117,11 +118,14 @@ async fn strike_and_heal(
         .await?;
     }
     story.end(cluster);
-    let after = until(&format!("{wanted} members at rest"), CONVERGE, async || {
+    let after = until(&format!("{wanted} members at rest"), story.heals_within(), async || {
         judge::look(cluster, wanted).await
     })
     .await?;
     outcome.healed = over.elapsed();
+    if story == Story::Large {
+        large::was_never_evicted(cluster, story.subject())?;
+    }
     allowed.insert(after.cluster_id);
     outcome.writes = writer.finish(cluster).await?;
     if let Some(before) = before {

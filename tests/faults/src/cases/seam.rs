@@ -8,6 +8,7 @@ use muster_agent::volume::wal;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
 
+use super::large;
 use crate::cluster::Cluster;
 use crate::fake_kubernetes::CLUSTER;
 use crate::fake_kubernetes::container::Line;
@@ -28,6 +29,8 @@ pub(crate) enum Seam {
     Wal,
     /// A line in the subject's agent's log; things go on meanwhile.
     Line(&'static str),
+    /// Bytes of the snapshot files of this beginning on the subject's volume; things go on meanwhile.
+    Snapshot(&'static str, u64),
 }
 
 /// A seam that is being watched.
@@ -35,6 +38,7 @@ pub(crate) enum Armed {
     Held(oneshot::Receiver<Caught>),
     Wal,
     Line(&'static str, broadcast::Receiver<Line>),
+    Snapshot(&'static str, u64),
 }
 
 /// The time from one look at a volume to the next.
@@ -45,7 +49,7 @@ impl Seam {
     pub(crate) fn moment(self) -> Option<Moment> {
         match self {
             Self::Request(_, moment) | Self::ToOther(_, moment) | Self::ToOwn(_, moment) => Some(moment),
-            Self::Door | Self::Wal | Self::Line(_) => None,
+            Self::Door | Self::Wal | Self::Line(_) | Self::Snapshot(..) => None,
         }
     }
 
@@ -71,6 +75,7 @@ impl Seam {
             }
             Self::Wal => Armed::Wal,
             Self::Line(text) => Armed::Line(text, cluster.lines.subscribe()),
+            Self::Snapshot(name, bytes) => Armed::Snapshot(name, bytes),
         }
     }
 }
@@ -88,6 +93,7 @@ impl Armed {
                     }
                     tokio::time::sleep(LOOK).await;
                 },
+                Self::Snapshot(name, bytes) => large::seen(cluster, subject, name, bytes).await.map(|()| None),
                 Self::Line(text, mut lines) => loop {
                     match lines.recv().await {
                         Ok(line) => {

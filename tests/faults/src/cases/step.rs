@@ -1,5 +1,6 @@
 //! The steps of each story, in order, and how each is recognised from outside.
 
+use super::large;
 use super::seam::Seam;
 use super::story::Story;
 use crate::stage::gate::Moment::{Asked, Done};
@@ -68,4 +69,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("evict-done", Story::Evict, Seam::Request("MemberRemove", Done), "the learner is evicted, the reply on its way"),
     step("republish-ask", Story::Republish, Seam::Request("PATCH configmaps formed", Asked), "the leader's agent is about to write the lost birth record"),
     step("republish-done", Story::Republish, Seam::Request("PATCH configmaps formed", Done), "the birth record is written, the reply on its way"),
+    step("large-receive", Story::Large, Seam::Snapshot("tmp", large::ARRIVING), "a part of the snapshot has arrived; etcd is silent"),
+    step("large-restore", Story::Large, Seam::Snapshot("db", large::ARRIVED), "the snapshot has arrived and is the database; etcd restores it"),
+    step("large-promote", Story::Large, Seam::Request("MemberPromote", Asked), "the promotion is on its way"),
 ];

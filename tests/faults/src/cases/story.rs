@@ -8,6 +8,7 @@ use anyhow::Result;
 use muster_api::birth::BirthRecord;
 use rustix::process::Signal;
 
+use super::large;
 use crate::cluster::Cluster;
 use crate::cluster::templates::Templates;
 use crate::run::Kit;
@@ -40,6 +41,8 @@ pub(crate) enum Story {
     Evict,
     /// The birth record is gone when seat 3 wants to join: the leader's agent, of seat 0, writes it.
     Republish,
+    /// Seat 2 joins two members that have a large database, over a slow link.
+    Large,
 }
 
 impl Story {
@@ -55,7 +58,7 @@ impl Story {
     pub(crate) fn members_before(self) -> u32 {
         match self {
             Self::Found => 0,
-            Self::Join | Self::Rejoin => 2,
+            Self::Join | Self::Rejoin | Self::Large => 2,
             _ => 3,
         }
     }
@@ -64,15 +67,24 @@ impl Story {
     pub(crate) fn members_after(self) -> u32 {
         match self {
             Self::Found | Self::Hook | Self::Target | Self::Tidy => 2,
-            Self::Join | Self::Replace | Self::Resume | Self::Rejoin => 3,
+            Self::Join | Self::Replace | Self::Resume | Self::Rejoin | Self::Large => 3,
             Self::Promote | Self::Evict | Self::Republish => 4,
         }
     }
 
     /// The time within which its steps come.
     pub(crate) fn lasts(self) -> Duration {
-        // Patience with a learner is two minutes.
-        if self == Self::Evict { secs(180) } else { secs(45) }
+        match self {
+            // Patience with a learner is two minutes.
+            Self::Evict => secs(180),
+            Self::Large => large::LASTS,
+            _ => secs(45),
+        }
+    }
+
+    /// The time from the fault's end within which the cluster must be at rest.
+    pub(crate) fn heals_within(self) -> Duration {
+        if self == Self::Large { large::LASTS } else { secs(90) }
     }
 
     /// The seat that leads before.
@@ -88,11 +100,15 @@ impl Story {
         slot: u8,
         folder: PathBuf,
     ) -> Result<Rc<Cluster>> {
-        match self.members_before() {
+        let cluster = match self.members_before() {
             0 => Cluster::new(kit, slot, folder, 2, &BirthRecord::unclaimed("", true)).await,
             2 => templates.two.copy(kit, slot, folder).await,
             _ => templates.three.copy(kit, slot, folder).await,
+        }?;
+        if self == Self::Large {
+            cluster.options.set(large::OPTIONS);
         }
+        Ok(cluster)
     }
 
     /// Begins what the story is about.
@@ -129,6 +145,10 @@ impl Story {
             Self::Republish => {
                 cluster.objects.delete_birth();
                 cluster.scale(4)
+            }
+            Self::Large => {
+                large::prepare(cluster, 2).await?;
+                cluster.scale(3)
             }
         }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) volumes: RefCell<Volumes>,
     /// The passage that a story holds until its end.
     pub(crate) kept: RefCell<Option<Caught>>,
+    /// etcd's options in pods that start from now on, as the pod template has them.
+    pub(crate) options: Cell<&'static str>,
     pods: RefCell<BTreeMap<u32, Rc<Pod>>>,
     counts: RefCell<BTreeMap<u32, u8>>,
     failures: RefCell<Vec<String>>,
@@ -76,6 +78,7 @@ impl Cluster {
             volumes: RefCell::new(Volumes::new(folder.join("volumes"))),
             folder,
             kept: RefCell::default(),
+            options: Cell::new("[]"),
             pods: RefCell::default(),
             counts: RefCell::default(),
             failures: RefCell::default(),
@@ -119,6 +122,7 @@ impl Cluster {
             nth,
             volume: self.volumes.borrow_mut().of(seat)?,
             etcd: self.kit.etcd_of(seat),
+            options: self.options.get(),
             folder: self.folder.clone(),
         };
         let pod = Pod::start(spec, self.net, &self.gate, &self.kit.programs, &self.lines)?;

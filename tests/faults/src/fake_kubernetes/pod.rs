@@ -42,6 +42,7 @@ pub(crate) struct Spec {
     pub(crate) nth: u8,
     pub(crate) volume: PathBuf,
     pub(crate) etcd: PathBuf,
+    pub(crate) options: &'static str,
     pub(crate) folder: PathBuf,
 }
 
@@ -104,6 +105,7 @@ impl Pod {
                 ("POD_IP", &address.to_string()),
                 ("KUBECONFIG", &kubeconfig),
                 ("MUSTER_ETCD_IMAGE", &etcd),
+                ("MUSTER_ETCD_OPTIONS", spec.options),
                 ("MUSTER_LOG", "info,muster_agent=debug"),
             ],
         );

@@ -88,6 +88,7 @@ struct State {
     traps: Vec<(Fits, oneshot::Sender<Caught>)>,
     cuts: BTreeSet<(Party, Party)>,
     slow: Option<(Party, Duration)>,
+    rate: Option<(Party, u64)>,
     last_change: Option<Instant>,
 }
 
@@ -149,6 +150,21 @@ impl Gate {
     pub(crate) fn set_slow(&self, slow: Option<(Party, Duration)>) {
         self.note(&format!("slow: {slow:?}"));
         self.state().slow = slow;
+    }
+
+    /// Lets so many bytes a second pass on each connection between peers from and to a party, or as many as come.
+    pub(crate) fn set_rate(&self, rate: Option<(Party, u64)>) {
+        self.note(&format!("bytes a second: {rate:?}"));
+        self.state().rate = rate;
+    }
+
+    /// The time that so many bytes take between two parties.
+    pub(crate) fn time_for(&self, from: Party, to: Party, bytes: usize) -> Duration {
+        let rate = self.state().rate;
+        match rate.filter(|(party, _)| [from, to].contains(party)) {
+            Some((_, rate)) => Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1)),
+            None => Duration::ZERO,
+        }
     }
 
     /// Waits while the link is cut.

@@ -200,6 +200,10 @@ impl Link {
                 return Ok(());
             }
             self.gate.open_between(self.from, self.to).await;
+            let slowly = self.gate.time_for(self.from, self.to, length);
+            if !slowly.is_zero() {
+                tokio::time::sleep(slowly).await;
+            }
             to.write_all(&buffer[..length]).await?;
         }
     }
