@@ -22,21 +22,7 @@ pub(crate) fn birth_record(
     memory: &mut Memory,
     now: Time,
 ) -> Option<Draft> {
-    // A seat whose volume is gone needs it too, and its old member is still listed: hence the second pace.
-    let interval = if due::lacks_members(observed) {
-        BIRTH_RECORD_INTERVAL
-    } else {
-        BIRTH_RECORD_INTERVAL_AT_REST
-    };
-    let due = match memory.formed_as_of {
-        Some(at) if leads => now.since(at) > interval,
-        None if leads => true,
-        known => {
-            let since = known.unwrap_or_else(|| *memory.record_unknown_since.get_or_insert(now));
-            now.since(since) > interval + TIME_TO_DEPUTISE
-        }
-    };
-    if !due {
+    if !is_due(observed, leads, memory, now) {
         return None;
     }
     let formed = |record: &Option<Birth>| record.as_ref().is_some_and(|birth| birth.phase == BirthPhase::Formed);
@@ -90,4 +76,22 @@ pub(crate) fn birth_record(
         )
         .reading([Need::Birth]),
     )
+}
+
+/// True if it is time to look at the record.
+fn is_due(observed: &Observed, leads: bool, memory: &mut Memory, now: Time) -> bool {
+    // A seat whose volume is gone needs it too, and its old member is still listed: hence the second pace.
+    let interval = if due::lacks_members(observed) {
+        BIRTH_RECORD_INTERVAL
+    } else {
+        BIRTH_RECORD_INTERVAL_AT_REST
+    };
+    match memory.formed_as_of {
+        Some(at) if leads => now.since(at) > interval,
+        None if leads => true,
+        known => {
+            let since = known.unwrap_or_else(|| *memory.record_unknown_since.get_or_insert(now));
+            now.since(since) > interval + TIME_TO_DEPUTISE
+        }
+    }
 }

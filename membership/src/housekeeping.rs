@@ -205,7 +205,7 @@ impl Household<'_> {
         self.observed.status_of(identity, self.now)
     }
 
-    /// What is known of a learner: by its etcd, and by its agent while etcd is silent.
+    /// A look at a learner: by its etcd, and by its agent while etcd is silent.
     fn look_at(&self, id: MemberId, member: &Member) -> Look {
         let peers = self.observed.peers.fresh(self.now);
         let report = member

@@ -15,7 +15,7 @@ use crate::ids::{MemberId, Seat, Time};
 use crate::memory::{LearnerWatch, Memory};
 use crate::timing::{EVICTION_PATIENCE, LONGEST_RESTORE, PATIENCE_DOUBLINGS, RECEIVED_ANEW, RESTORE_RATE};
 
-/// What is known of a learner at one look.
+/// A look at a learner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Its applied index, if its etcd answers.
