@@ -80,6 +80,10 @@ pub struct EtcdClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 
+    /// Settings of the agent that runs beside etcd in each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentSettings>,
+
     /// Placement of the pods on nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
@@ -101,6 +105,17 @@ pub struct EtcdClusterSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub tls: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Settings of the agent that runs beside etcd in each pod.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentSettings {
+    /// Resource requests and limits of the agent container. Default: requests
+    /// of 10m CPU and 24Mi memory, limits of 500m CPU and 128Mi memory. A
+    /// ResourceQuota with limits also asks for spec.resources.limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
 }
 
 /// Storage of the members' data: a persistent volume claim for each seat (pod
@@ -227,6 +242,7 @@ impl EtcdClusterSpec {
             image: None,
             storage: Storage::default(),
             resources: None,
+            agent: None,
             scheduling: None,
             etcd_options: Vec::new(),
             pod_template: None,

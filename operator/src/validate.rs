@@ -56,6 +56,9 @@ pub(crate) struct PodPlan {
     /// Resources of the etcd container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resources: Option<ResourceRequirements>,
+    /// Resources of the agent container, if they are not the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent_resources: Option<ResourceRequirements>,
     pub(crate) scheduling: Scheduling,
     pub(crate) metadata: PodMetadata,
     /// Storage in the pod itself.
@@ -166,6 +169,7 @@ pub(crate) fn spec(name: &str, spec: &EtcdClusterSpec) -> Result<ValidatedCluste
             image: image(spec, version)?,
             options: spec.etcd_options.clone(),
             resources: spec.resources.clone(),
+            agent_resources: spec.agent.as_ref().and_then(|agent| agent.resources.clone()),
             scheduling: spec.scheduling.clone().unwrap_or_default(),
             metadata,
             ephemeral: spec.storage.ephemeral.clone(),

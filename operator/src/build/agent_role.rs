@@ -2,6 +2,7 @@
 //! seat, and to write what they know of it.
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use muster_api::bounds::MAX_SIZE;
 use muster_api::names::GROUP;
 
 use super::metadata;
@@ -34,32 +35,36 @@ pub(super) fn binding(cluster: &ValidatedCluster) -> RoleBinding {
 
 fn rules(cluster: &ValidatedCluster) -> Vec<PolicyRule> {
     let name = cluster.names.cluster();
+    let pods: Vec<_> = (0..MAX_SIZE as u32).map(|seat| cluster.names.pod(seat)).collect();
+    let pods: Vec<_> = pods.iter().map(String::as_str).collect();
     let mut rules = vec![
-        rule("apps", &["statefulsets"], &["get", "list", "watch"], Some(name)),
-        rule("", &["pods"], &["get"], None),
-        rule("discovery.k8s.io", &["endpointslices"], &["get", "list", "watch"], None),
+        rule("apps", &["statefulsets"], &["get", "list", "watch"], &[name]),
+        // Each agent reads its own pod; the token of one is no token to read the namespace's pods with.
+        rule("", &["pods"], &["get"], &pods),
+        rule("discovery.k8s.io", &["endpointslices"], &["get", "list", "watch"], &[]),
         rule(
             "",
             &["configmaps"],
             &["get", "create", "update", "patch"],
-            Some(&cluster.names.birth_record()),
+            &[&cluster.names.birth_record()],
         ),
-        rule("events.k8s.io", &["events"], &["create", "patch"], None),
+        // Only new ones: an Event of somebody else is not the agent's to change.
+        rule("events.k8s.io", &["events"], &["create"], &[]),
     ];
     if cluster.owner.is_some() {
-        rules.push(rule(GROUP, &["etcdclusters"], &["get"], Some(name)));
-        rules.push(rule(GROUP, &["etcdclusters/status"], &["patch"], Some(name)));
+        rules.push(rule(GROUP, &["etcdclusters"], &["get"], &[name]));
+        rules.push(rule(GROUP, &["etcdclusters/status"], &["patch"], &[name]));
     }
     rules
 }
 
-fn rule(group: &str, resources: &[&str], verbs: &[&str], name: Option<&str>) -> PolicyRule {
+fn rule(group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> PolicyRule {
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(owned(resources)),
         verbs: owned(verbs),
-        resource_names: name.map(|name| vec![name.to_owned()]),
+        resource_names: (!names.is_empty()).then(|| owned(names)),
         ..PolicyRule::default()
     }
 }
@@ -71,26 +76,40 @@ mod tests {
 
     use super::*;
 
-    /// kube's recorder writes Events of this group, and not of the core group.
-    #[test]
-    fn agents_may_write_events_with_and_without_an_etcd_cluster() {
+    fn both() -> [ValidatedCluster; 2] {
         let plain = crate::validate::spec("db", &EtcdClusterSpec::of_size(3)).unwrap();
         let owned = ValidatedCluster {
             owner: Some(OwnerReference::default()),
             ..plain.clone()
         };
-        for cluster in [plain, owned] {
-            let may = |verb: &str| {
-                rules(&cluster).iter().any(|rule| {
-                    let groups = rule.api_groups.iter().flatten();
-                    let resources = rule.resources.iter().flatten();
-                    groups.into_iter().any(|group| group == "events.k8s.io")
-                        && resources.into_iter().any(|resource| resource == "events")
-                        && rule.resource_names.is_none()
-                        && rule.verbs.iter().any(|v| v == verb)
-                })
-            };
-            assert!(may("create") && may("patch"), "{:?}", rules(&cluster));
+        [plain, owned]
+    }
+
+    fn rule_of(cluster: &ValidatedCluster, resource: &str) -> PolicyRule {
+        let has = |rule: &PolicyRule| rule.resources.iter().flatten().any(|name| name == resource);
+        rules(cluster).into_iter().find(has).unwrap()
+    }
+
+    /// kube's recorder writes Events of this group, and not of the core group.
+    #[test]
+    fn agents_may_write_new_events_and_change_none() {
+        for cluster in both() {
+            let events = rule_of(&cluster, "events");
+            assert_eq!(events.api_groups, Some(vec!["events.k8s.io".into()]));
+            assert_eq!((events.verbs, events.resource_names), (vec!["create".to_owned()], None));
+        }
+    }
+
+    #[test]
+    fn agents_may_read_the_pods_of_their_cluster_only() {
+        for cluster in both() {
+            let pods = rule_of(&cluster, "pods");
+            assert_eq!(pods.verbs, ["get"]);
+            let names = pods.resource_names.unwrap();
+            assert_eq!(
+                (names.len(), names.first().unwrap().as_str()),
+                (MAX_SIZE as usize, "db-0")
+            );
         }
     }
 }

@@ -107,14 +107,13 @@ fn agent(cluster: &ValidatedCluster, image: &str) -> Container {
             ..Lifecycle::default()
         }),
         liveness_probe: Some(probe("/livez", AGENT_PORT, 10, 5, 6)),
-        resources: Some(ResourceRequirements {
-            requests: Some(
-                [("cpu", "10m"), ("memory", "24Mi")]
-                    .map(|(k, v)| (k.to_owned(), Quantity(v.to_owned())))
-                    .into(),
-            ),
-            ..ResourceRequirements::default()
-        }),
+        resources: Some(
+            cluster
+                .pods
+                .agent_resources
+                .clone()
+                .unwrap_or_else(default_agent_resources),
+        ),
         security_context: Some(confined()),
         volume_mounts: Some(vec![
             mount("run", RUN_DIR, None),
@@ -122,6 +121,21 @@ fn agent(cluster: &ValidatedCluster, image: &str) -> Container {
             mount("token", TOKEN_DIR, Some(true)),
         ]),
         ..Container::default()
+    }
+}
+
+/// At rest the agent takes less than 1m and about 13Mi. The limits are far above: one that throttled a join or a hook
+/// would cost more than it saves. They are there for namespaces whose ResourceQuota asks for limits.
+fn default_agent_resources() -> ResourceRequirements {
+    let quantities = |cpu: &str, memory: &str| {
+        [("cpu", cpu), ("memory", memory)]
+            .map(|(resource, quantity)| (resource.to_owned(), Quantity(quantity.to_owned())))
+            .into()
+    };
+    ResourceRequirements {
+        requests: Some(quantities("10m", "24Mi")),
+        limits: Some(quantities("500m", "128Mi")),
+        ..ResourceRequirements::default()
     }
 }
 
@@ -321,5 +335,49 @@ fn field_selector(path: &str) -> ObjectFieldSelector {
     ObjectFieldSelector {
         field_path: path.into(),
         api_version: Some("v1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_api::cluster::{AgentSettings, EtcdClusterSpec};
+
+    use super::*;
+
+    /// The agent container's resources, and the fingerprint that decides about restarts.
+    fn agent_of(agent: Option<AgentSettings>) -> (ResourceRequirements, String) {
+        let spec = EtcdClusterSpec {
+            agent,
+            ..EtcdClusterSpec::of_size(3)
+        };
+        let cluster = crate::validate::spec("db", &spec).unwrap();
+        let pod = template(&cluster, "agent:1").spec.unwrap();
+        let container = pod.init_containers.unwrap().remove(0);
+        (container.resources.unwrap(), cluster.pods.fingerprint())
+    }
+
+    #[test]
+    fn the_agent_has_what_a_resource_quota_asks_for() {
+        let (resources, _) = agent_of(None);
+        for quantities in [resources.requests, resources.limits] {
+            let named: Vec<_> = quantities.unwrap().into_keys().collect();
+            assert_eq!(named, ["cpu", "memory"]);
+        }
+    }
+
+    #[test]
+    fn the_agents_resources_can_be_set_and_only_that_replaces_pods() {
+        let wanted = ResourceRequirements {
+            limits: Some([("cpu".to_owned(), Quantity("1".to_owned()))].into()),
+            ..ResourceRequirements::default()
+        };
+        let (_, default) = agent_of(None);
+        let (_, empty) = agent_of(Some(AgentSettings::default()));
+        let (resources, set) = agent_of(Some(AgentSettings {
+            resources: Some(wanted.clone()),
+        }));
+        assert_eq!(resources, wanted);
+        assert_eq!(default, empty);
+        assert_ne!(default, set);
     }
 }

@@ -6,12 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use muster_http::{Answer, METRICS, StatusCode};
 use tokio::net::TcpListener;
 
 use crate::service::metrics::Metrics;
@@ -29,43 +24,25 @@ pub(crate) struct Vitals {
 /// Serves for as long as it is polled.
 ///
 /// # Errors
-/// The address is taken, or connections cannot be accepted.
+/// The address is taken.
 pub(crate) async fn serve(address: SocketAddr, vitals: Arc<Vitals>) -> std::io::Result<Infallible> {
     let listener = TcpListener::bind(address).await?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let vitals = vitals.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let response = answer(&request, &vitals);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            if let Err(error) = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await
-            {
-                tracing::debug!(%error, "a connection for health or metrics ended early");
-            }
-        });
-    }
+    Ok(muster_http::serve(listener, move |path| answer(path, &vitals)).await)
 }
 
-fn answer(request: &Request<Incoming>, vitals: &Vitals) -> Response<Full<Bytes>> {
-    let (status, body) = route(request.uri().path(), vitals);
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    response
-}
-
-fn route(path: &str, vitals: &Vitals) -> (StatusCode, String) {
+fn answer(path: &str, vitals: &Vitals) -> Answer {
     match path {
-        "/livez" => (StatusCode::OK, "ok\n".into()),
+        "/livez" => Answer::text(StatusCode::OK, "ok\n"),
         "/readyz" => match not_ready(vitals) {
-            None => (StatusCode::OK, "ok\n".into()),
-            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            None => Answer::text(StatusCode::OK, "ok\n"),
+            Some(why) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
-        "/metrics" => (StatusCode::OK, vitals.metrics.text()),
-        _ => (StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
+        "/metrics" => Answer {
+            status: StatusCode::OK,
+            content_type: METRICS,
+            body: vitals.metrics.text(),
+        },
+        _ => Answer::text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
     }
 }
 
@@ -86,10 +63,10 @@ mod tests {
     #[test]
     fn readiness_follows_the_api_server_and_liveness_does_not() {
         let vitals = Vitals::default();
-        assert_eq!(route("/livez", &vitals).0, StatusCode::OK);
-        assert_eq!(route("/readyz", &vitals).0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer("/livez", &vitals).status, StatusCode::OK);
+        assert_eq!(answer("/readyz", &vitals).status, StatusCode::SERVICE_UNAVAILABLE);
         vitals.ready.store(true, Ordering::Relaxed);
-        assert_eq!(route("/readyz", &vitals).0, StatusCode::OK);
+        assert_eq!(answer("/readyz", &vitals).status, StatusCode::OK);
     }
 
     #[test]
@@ -102,14 +79,14 @@ mod tests {
                 .watches
                 .failed("forbidden".into(), now + Duration::from_secs(seconds));
         }
-        let (status, body) = route("/readyz", &vitals);
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("forbidden"), "{body}");
-        assert_eq!(route("/livez", &vitals).0, StatusCode::OK);
+        let answer = |path| answer(path, &vitals);
+        assert_eq!(answer("/readyz").status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer("/readyz").body.contains("forbidden"), "{:?}", answer("/readyz"));
+        assert_eq!(answer("/livez").status, StatusCode::OK);
     }
 
     #[test]
     fn other_paths_are_not_found() {
-        assert_eq!(route("/", &Vitals::default()).0, StatusCode::NOT_FOUND);
+        assert_eq!(answer("/", &Vitals::default()).status, StatusCode::NOT_FOUND);
     }
 }
