@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::agent;
 use crate::cluster::{By, Cluster};
 use crate::ctx::Ctx;
 use crate::scenario::{Scenario, scenario};
@@ -66,6 +67,15 @@ async fn removes(cx: &Ctx) -> Result<()> {
     cx.fault(&heal).await?;
     cx.start_operator().await?;
     let after = cluster.converged(2, secs(120)).await?;
+    // Its watch was cut for a minute, and is begun again after 90 s of silence. A pod whose agent cannot learn that the
+    // namespace goes ends late.
+    until("the agent of seat 0 to notice the new size", secs(120), async || {
+        let pod = cluster.pod(0).await?;
+        let report = agent::status(&pod.ip.context("seat 0 has no address")?).await?;
+        ensure!(report["wantedSeats"] == 2, "it says {}", report["wantedSeats"]);
+        Ok(())
+    })
+    .await?;
     writer.finish(&cluster).await?;
     cluster.reported(&after).await
 }
