@@ -3,6 +3,8 @@
 use clap::Args;
 use muster_api::names::Names;
 
+use crate::volume::Home;
+
 /// The agent's settings; the pod template gives them as environment variables.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Config {
@@ -42,6 +44,14 @@ impl Config {
     /// The names of the cluster's objects.
     pub(crate) fn names(&self) -> Names {
         Names::new(&self.cluster)
+    }
+
+    /// The place of the cluster, as a volume notes it.
+    pub(crate) fn home(&self) -> Home {
+        Home {
+            namespace: self.namespace.clone(),
+            cluster: self.cluster.clone(),
+        }
     }
 
     /// The data directory of etcd.

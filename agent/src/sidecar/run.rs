@@ -48,6 +48,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         agent.memory = decision.memory.clone();
         metrics.count(&decision);
         agent.note_good_start(now);
+        agent.note_home(now);
         let publishes = publisher.leader.borrow().is_some();
         agent.confirm_members(publishes).await;
         agent.publish(&decision, &publisher, &metrics, now);

@@ -88,7 +88,7 @@ pub(crate) fn finish(volume: &mut Volume) -> Result<Option<PathBuf>> {
             identity.archiving = None;
             return;
         }
-        let fresh = VolumeIdentity::new(pending.volume, &identity.pod);
+        let fresh = VolumeIdentity::new(pending.volume, &identity.pod, identity.home.clone());
         let old = std::mem::replace(identity, fresh);
         identity.discarded_corrupt = pending.discarded_corrupt;
         identity.unknown = old.unknown;

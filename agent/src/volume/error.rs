@@ -31,18 +31,30 @@ pub enum VolumeError {
     },
     /// The volume belongs to another seat: it was copied, restored or mounted in the wrong place.
     #[error(
-        "{path} says that this volume belongs to pod {found}, and this is pod {expected}. \
-         Two seats must never run the same member, so nothing was started. Mount an empty \
+        "{path} says that this volume belongs to {found}, and this is {expected}. \
+         Two pods must never run the same member, so nothing was started. Mount an empty \
          volume here, or the one that belongs here",
         path = path.display()
     )]
     OtherSeat {
         /// Path of the identity file.
         path: PathBuf,
-        /// The pod that the file names.
+        /// The seat that the file names.
         found: String,
-        /// The pod that opened it.
+        /// The seat that opened it.
         expected: String,
+    },
+    /// The volume has no identity and holds somebody else's files.
+    #[error(
+        "{root} holds files that are not etcd's: {names}. Nothing was started or changed. \
+         Empty the volume, or delete the volume claim and the pod, and the seat gets a new one",
+        root = root.display()
+    )]
+    Foreign {
+        /// The root of the volume.
+        root: PathBuf,
+        /// The first few of the files.
+        names: String,
     },
     /// The write-ahead log does not say which member it belongs to.
     #[error("{path} does not say which member it belongs to: {why}", path = path.display())]

@@ -17,6 +17,10 @@ pub(crate) struct VolumeIdentity {
     pub(crate) volume: String,
     /// The seat: the name of the pod that this volume belongs to.
     pub(crate) pod: String,
+    /// The namespace and the EtcdCluster of the seat. An earlier build did not note them; then neither is there until
+    /// the cluster has confirmed the member.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) home: Option<Home>,
     /// The member that was added for this volume, once it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) join: Option<JoinRecord>,
@@ -41,6 +45,15 @@ pub(crate) struct VolumeIdentity {
     /// Keys that a newer version wrote and this one does not know; they are kept.
     #[serde(flatten)]
     pub(crate) unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// The place of a cluster: without it, a copy of a volume in another namespace would run as a live member's second self.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Home {
+    pub(crate) namespace: String,
+    /// The name of the EtcdCluster.
+    pub(crate) cluster: String,
 }
 
 /// A member that was added to a cluster for a volume.
@@ -104,10 +117,11 @@ pub(crate) struct PendingArchive {
 
 impl VolumeIdentity {
     /// The identity of a volume that has nothing on it yet.
-    pub(crate) fn new(volume: String, pod: &str) -> Self {
+    pub(crate) fn new(volume: String, pod: &str, home: Option<Home>) -> Self {
         Self {
             volume,
             pod: pod.to_owned(),
+            home,
             join: None,
             wal_seen: false,
             claim: None,

@@ -12,12 +12,14 @@
 //!         └── data/
 //! ```
 //!
-//! Anything else at the root (`lost+found`, for one) is left alone. Every change
+//! A volume without an identity is taken only if there is nothing else at its root, but for
+//! what storage itself puts there (see [`foreign`]). Later, anything else is left alone. Every change
 //! survives a crash at any point: opening the volume again finishes an archiving
 //! that was cut short.
 
 pub(crate) mod archive;
 mod error;
+mod foreign;
 pub(crate) mod hex;
 pub(crate) mod identity;
 pub(crate) mod lock;
@@ -27,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use archive::{Archiving, Pruned};
 pub use error::{Result, VolumeError};
-pub(crate) use identity::{FoundingClaim, JoinRecord, LastGood, Tombstone, VolumeIdentity, uuid_v4};
+pub(crate) use identity::{FoundingClaim, Home, JoinRecord, LastGood, Tombstone, VolumeIdentity, uuid_v4};
 pub(crate) use lock::VolumeLock;
 pub(crate) use wal::Metadata;
 
@@ -42,23 +44,29 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// Opens the volume at `root` for the seat `pod`.
+    /// Opens the volume at `root` for the seat `pod` of the cluster at `home`.
     ///
     /// A volume without an identity gets one, named by `random`. An archiving that was
     /// cut short is finished first, so what comes back is never a state in between.
-    pub(crate) fn open(root: impl Into<PathBuf>, pod: &str, random: [u8; 16]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The volume belongs to another seat or another cluster, holds somebody else's files, or cannot be read or
+    /// written.
+    pub(crate) fn open(root: impl Into<PathBuf>, pod: &str, home: &Home, random: [u8; 16]) -> Result<Self> {
         let root = root.into();
+        let elsewhere = |found: &VolumeIdentity| found.home.as_ref().is_some_and(|found| found != home);
         let identity = match identity::read(&root)? {
-            Some(identity) if identity.pod != pod => {
+            Some(identity) if identity.pod != pod || elsewhere(&identity) => {
                 return Err(VolumeError::OtherSeat {
                     path: identity::path(&root),
-                    found: identity.pod,
-                    expected: pod.to_owned(),
+                    found: place(&identity.pod, identity.home.as_ref()),
+                    expected: place(pod, Some(home)),
                 });
             }
             Some(identity) => identity,
             None => {
-                let identity = VolumeIdentity::new(uuid_v4(random), pod);
+                foreign::refuse(&root)?;
+                let identity = VolumeIdentity::new(uuid_v4(random), pod, Some(home.clone()));
                 identity::write(&root, &identity)?;
                 identity
             }
@@ -150,6 +158,14 @@ impl Volume {
 
     fn finish_archiving(&mut self) -> Result<()> {
         archive::finish(self).map(drop)
+    }
+}
+
+/// A seat, for people.
+fn place(pod: &str, home: Option<&Home>) -> String {
+    match home {
+        Some(Home { namespace, cluster }) => format!("pod {pod} of EtcdCluster {cluster} in namespace {namespace}"),
+        None => format!("pod {pod}"),
     }
 }
 

@@ -57,6 +57,28 @@ impl Agent {
         Ok(())
     }
 
+    /// Notes on a volume of an earlier build which cluster it belongs to: the one that lists its member under this
+    /// seat's own URL, which names the namespace.
+    pub(crate) fn note_home(&mut self, now: Time) {
+        let noted = self
+            .volume
+            .as_ref()
+            .is_none_or(|volume| volume.identity().home.is_some());
+        let (false, Some(list), Some(status)) = (noted, &self.observed.local_list, self.observed.local.fresh(now))
+        else {
+            return;
+        };
+        let listed = list.members.get(&status.identity.member);
+        let here = listed.is_some_and(|member| member.peer_urls.contains(&self.observed.me.peer_url));
+        if !here || list.cluster != status.identity.cluster || status.leader.is_none() {
+            return;
+        }
+        let home = self.config.home();
+        if let Err(error) = self.update_volume(|id| id.home = Some(home)) {
+            tracing::warn!(%error, "the cluster of this volume could not be noted on it");
+        }
+    }
+
     /// Notes the image and settings of an etcd that serves: they can open this data.
     pub(crate) fn note_good_start(&mut self, now: Time) {
         let serves = self

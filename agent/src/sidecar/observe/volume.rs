@@ -9,7 +9,12 @@ impl Agent {
     /// Opens the volume if it is not open, and notes what is on it.
     pub(super) fn look_at_volume(&mut self) {
         if self.volume.is_none() {
-            match Volume::open(&self.config.volume, &self.config.pod, rand::random()) {
+            match Volume::open(
+                &self.config.volume,
+                &self.config.pod,
+                &self.config.home(),
+                rand::random(),
+            ) {
                 Ok(volume) => self.volume = Some(volume),
                 Err(error) => {
                     self.observed.disk = Disk {

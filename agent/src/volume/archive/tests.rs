@@ -1,14 +1,22 @@
 //! Archives: crashes after each step, names, pruning, logs without a commit.
 
 use super::*;
+use crate::volume::Home;
 
 const MEMBER: u64 = 0x3d53_2b27_e28a_c091;
 /// Bytes of the fixture's first three records: checksum, metadata, the snapshot of nothing.
 const LOG_WITHOUT_COMMIT: usize = 80;
 
 /// The volume of a member: joined, with a log.
+fn home() -> Home {
+    Home {
+        namespace: "ns".into(),
+        cluster: "c1".into(),
+    }
+}
+
 fn member(root: &Path) -> Volume {
-    let mut volume = Volume::open(root, "c1-2", [1; 16]).unwrap();
+    let mut volume = Volume::open(root, "c1-2", &home(), [1; 16]).unwrap();
     volume
         .update(|identity| {
             identity.join = Some(crate::volume::JoinRecord {
@@ -44,7 +52,7 @@ fn removed() -> Archiving {
 }
 
 fn reopen(root: &Path) -> Volume {
-    Volume::open(root, "c1-2", [9; 16]).unwrap()
+    Volume::open(root, "c1-2", &home(), [9; 16]).unwrap()
 }
 
 /// Checks that the archiving is complete, by whichever way.
@@ -55,7 +63,10 @@ fn assert_archived(root: &Path, volume: &Volume) {
         "first"
     );
     assert!(!root.join("data").exists());
-    assert_eq!(*volume.identity(), VolumeIdentity::new(uuid_v4([2; 16]), "c1-2"));
+    assert_eq!(
+        *volume.identity(),
+        VolumeIdentity::new(uuid_v4([2; 16]), "c1-2", Some(home()))
+    );
     assert_eq!(reopen(root).identity(), volume.identity());
 }
 

@@ -3,8 +3,48 @@
 use super::*;
 use crate::volume::Volume;
 
+fn home(namespace: &str) -> Home {
+    Home {
+        namespace: namespace.to_owned(),
+        cluster: "c1".to_owned(),
+    }
+}
+
 fn open(root: &Path) -> Result<Volume> {
-    Volume::open(root, "c1-0", [7; 16])
+    Volume::open(root, "c1-0", &home("a"), [7; 16])
+}
+
+#[test]
+fn a_copy_in_another_namespace_is_refused_by_both_names() {
+    let root = tempfile::tempdir().unwrap();
+    open(root.path()).unwrap();
+    let error = Volume::open(root.path(), "c1-0", &home("b"), [8; 16]).unwrap_err();
+    let sentence = error.to_string();
+    for name in ["EtcdCluster c1 in namespace a", "EtcdCluster c1 in namespace b"] {
+        assert!(sentence.contains(name), "{sentence}");
+    }
+    assert_eq!(open(root.path()).unwrap().identity().home, Some(home("a")));
+}
+
+#[test]
+fn a_volume_of_an_earlier_build_is_opened_and_stays_without_a_home_until_it_is_confirmed() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(path(root.path()), r#"{"volume": "v", "pod": "c1-0"}"#).unwrap();
+    let mut volume = open(root.path()).unwrap();
+    assert_eq!(volume.identity().home, None);
+    volume.update(|identity| identity.home = Some(home("a"))).unwrap();
+    assert!(Volume::open(root.path(), "c1-0", &home("b"), [8; 16]).is_err());
+}
+
+#[test]
+fn a_volume_with_files_of_somebody_else_is_refused_and_stays_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["base", "global", "PG_VERSION", "pg_wal", "lost+found", ".snapshot"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+    }
+    let sentence = open(root.path()).unwrap_err().to_string();
+    assert!(sentence.contains("PG_VERSION, base, global and 1 more"), "{sentence}");
+    assert!(!path(root.path()).exists());
 }
 
 #[test]
@@ -13,7 +53,7 @@ fn a_fresh_volume_gets_a_name_that_stays() {
     fs::create_dir(root.path().join("lost+found")).unwrap();
     let name = open(root.path()).unwrap().identity().volume.clone();
     assert_eq!(name, "07070707-0707-4707-8707-070707070707");
-    let again = Volume::open(root.path(), "c1-0", [8; 16]).unwrap();
+    let again = Volume::open(root.path(), "c1-0", &home("a"), [8; 16]).unwrap();
     assert_eq!(again.identity().volume, name);
     assert!(root.path().join("lost+found").exists());
 }
@@ -81,8 +121,12 @@ fn an_unreadable_identity_is_an_error_with_a_way_out_and_stays_as_it_is() {
 fn another_seats_volume_is_refused() {
     let root = tempfile::tempdir().unwrap();
     open(root.path()).unwrap();
-    let error = Volume::open(root.path(), "c1-1", [7; 16]).unwrap_err().to_string();
-    assert!(error.contains("belongs to pod c1-0, and this is pod c1-1"), "{error}");
+    let error = Volume::open(root.path(), "c1-1", &home("a"), [7; 16])
+        .unwrap_err()
+        .to_string();
+    for seat in ["belongs to pod c1-0 of", "this is pod c1-1 of"] {
+        assert!(error.contains(seat), "{error}");
+    }
 }
 
 #[test]
@@ -123,7 +167,7 @@ fn no_change_writes_nothing() {
 #[test]
 fn a_volume_that_cannot_be_written_is_found_out_before_something_must_be_noted() {
     let root = tempfile::tempdir().unwrap();
-    let volume = Volume::open(root.path(), "c-0", [7; 16]).unwrap();
+    let volume = Volume::open(root.path(), "c-0", &home("a"), [7; 16]).unwrap();
     volume.rewrite().unwrap();
     assert_eq!(&read(root.path()).unwrap().unwrap(), volume.identity());
     std::fs::remove_dir_all(root.path()).unwrap();

@@ -4,6 +4,7 @@ mod addresses;
 mod api_down;
 mod bad_input;
 mod claims;
+mod copies;
 mod create;
 mod cycles;
 mod deputy;
@@ -55,6 +56,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     api_down::SCENARIOS,
     reasons::SCENARIOS,
     hostile::SCENARIOS,
+    copies::SCENARIOS,
 ];
 
 /// All scenarios, in the order in which they are run.
