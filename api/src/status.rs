@@ -80,6 +80,8 @@ pub struct MemberStatus {
     #[serde(rename = "peerURL")]
     pub peer_url: String,
     /// Role of the member: a Voter counts for the quorum, a Learner does not.
+    /// Other values are of another release.
+    #[schemars(with = "String")]
     pub role: Role,
     /// True if the member has started at least once.
     pub started: bool,
@@ -92,6 +94,9 @@ pub enum Role {
     Voter,
     /// The member receives the log and does not vote.
     Learner,
+    /// The member has a role that a later release knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// State of a seat (pod ordinal), as its agent publishes it.
@@ -100,7 +105,9 @@ pub enum Role {
 pub struct SeatStatus {
     /// Name of the seat's pod.
     pub name: String,
-    /// Phase of the seat.
+    /// Phase of the seat: Waiting, Founding, Joining, Learner, Voter, Leaving,
+    /// Left, Refused or Lost. Other values are of another release.
+    #[schemars(with = "String")]
     pub phase: SeatPhase,
     /// Reason for the phase, in one CamelCase word of a fixed list
     /// (docs/operations.md). Empty or unknown with an agent of another release.
@@ -116,6 +123,7 @@ pub struct SeatStatus {
     /// The quorum as the seat's own member sees it: Ok if it answers
     /// linearizable reads, Lost if it runs and does not, Unknown otherwise.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub quorum: Quorum,
     /// Number of voters in the member list that the seat read last; 0 if it has
     /// read none.
@@ -144,6 +152,9 @@ pub enum SeatPhase {
     Refused,
     /// No volume of the wanted seats holds the cluster's data.
     Lost,
+    /// The seat is in a phase that a later release knows.
+    #[serde(other)]
+    Unknown,
 }
 
 impl SeatPhase {
@@ -160,6 +171,7 @@ impl SeatPhase {
             Self::Left => "Left",
             Self::Refused => "Refused",
             Self::Lost => "Lost",
+            Self::Unknown => "Unknown",
         }
     }
 }
@@ -177,8 +189,9 @@ pub enum Quorum {
     Ok,
     /// The seat's member runs and answers no linearizable read.
     Lost,
-    /// The seat cannot say.
+    /// The seat cannot say, or says something that a later release knows.
     #[default]
+    #[serde(other)]
     Unknown,
 }
 
@@ -198,8 +211,28 @@ mod tests {
             SeatPhase::Left,
             SeatPhase::Refused,
             SeatPhase::Lost,
+            SeatPhase::Unknown,
         ] {
             assert_eq!(serde_json::to_value(phase).unwrap(), phase.to_string());
         }
+    }
+
+    #[test]
+    fn words_of_a_later_release_are_read_and_cost_nothing_else() {
+        let member = serde_json::json!({
+            "id": "00000000000000aa", "peerURL": "http://db-0", "role": "Witness", "started": true, "weight": 2,
+        });
+        let seat = serde_json::json!({
+            "name": "db-0", "phase": "Restoring", "quorum": "Shaky", "memberID": "00000000000000aa", "progress": 7,
+        });
+        let status = serde_json::json!({ "leader": "db-1", "members": [member], "seats": [seat], "backup": {} });
+        let status: EtcdClusterStatus = serde_json::from_value(status).unwrap();
+        let (member, seat) = (&status.members[0], &status.seats[0]);
+        assert_eq!((member.role, member.id), (Role::Unknown, HexId(0xaa)));
+        assert_eq!((seat.phase, seat.quorum), (SeatPhase::Unknown, Quorum::Unknown));
+        assert_eq!(
+            (status.leader.as_deref(), seat.member_id),
+            (Some("db-1"), Some(HexId(0xaa)))
+        );
     }
 }

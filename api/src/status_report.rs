@@ -104,4 +104,17 @@ mod tests {
         let namespace = serde_json::from_value::<StatusReport>(earlier).unwrap().namespace;
         assert_eq!(namespace, None);
     }
+
+    #[test]
+    fn a_report_of_a_later_release_is_read() {
+        let report = serde_json::json!({
+            "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
+            "memberID": null, "clusterID": null, "phase": "Restoring", "why": "because", "since": "",
+            "quorum": "Shaky", "voters": 3, "leader": null, "wantedSeats": null, "terminating": false,
+            "version": "4.0.0", "snapshotBytes": 1, "certificates": [],
+        });
+        let report: StatusReport = serde_json::from_value(report).unwrap();
+        assert_eq!((report.phase, report.quorum), (SeatPhase::Unknown, Quorum::Unknown));
+        assert!(report.has_data);
+    }
 }
