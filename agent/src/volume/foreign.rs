@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Result, VolumeError};
 
-/// What the root of a volume that is taken for new may hold: data that a person put there, what an interrupted
+/// Names that the root of a volume may hold which is taken for new: data that a person put there, what an interrupted
 /// opening leaves, and the folder of file systems.
 const KNOWN: &[&str] = &["data", "archive", "lock", "identity.tmp", "lost+found"];
 /// Files that are named in the sentence.
