@@ -70,6 +70,13 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                 memory.prune_attempts = None;
                 match observed.disk.wal {
                     Some(wal) => resume::resume(observed, wal, corrupt, now),
+                    // Between the hook's answer and the end of the container: a learner added now would be left behind.
+                    None if observed.container_ends => Draft::wait(
+                        Phase::Waiting,
+                        Reason::PodEnding,
+                        "the pod is ending: its seat joins when it comes back",
+                        REST_INTERVAL,
+                    ),
                     None => bootstrap::without_data(observed, now),
                 }
             }

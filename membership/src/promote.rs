@@ -6,7 +6,7 @@ use crate::decision::{Action, Draft, Need, Phase, either};
 use crate::ids::Time;
 use crate::observed::{EtcdStatus, Identity, Observed};
 use crate::quorum;
-use crate::timing::{BUSY_INTERVAL, PROMOTION_LAG, RETRY_INTERVAL};
+use crate::timing::{BUSY_INTERVAL, PROMOTION_LAG, REST_INTERVAL, RETRY_INTERVAL};
 
 /// Decides beside the local etcd while it is a learner.
 ///
@@ -22,6 +22,10 @@ fn own_promotion(observed: &Observed, status: &EtcdStatus, now: Time) -> Result<
     let again = [Need::Peers, Need::List(Some(cluster))];
     let all = [Need::Workload, again[0], again[1]];
     let retry = |reason, why: String| wait(reason, why).within(RETRY_INTERVAL).reading(all);
+    if observed.container_ends {
+        let why = "is not promoted: the pod is ending";
+        return Err(wait(Reason::PodEnding, why).within(REST_INTERVAL));
+    }
     observed.wanted_here(
         now,
         &all,

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::etcd::{Etcd, PendingRequests};
 use crate::kubernetes::events::log::EventLog;
 use crate::kubernetes::{BirthStore, EventWriter, Kubernetes, PeerAddress, WorkloadReader};
+use crate::socket::protocol::LaunchId;
 use crate::socket::server::{LauncherHandle, LeaveRequest};
 use crate::volume::Volume;
 
@@ -41,6 +42,8 @@ pub(crate) struct Agent {
     /// The addresses of the other seats' pods, and when they were read.
     pub(crate) addresses: Option<(Time, BTreeMap<Seat, PeerAddress>)>,
     pub(crate) hooks: Vec<LeaveRequest>,
+    /// The run of the launcher in which a hook asked: the next one is of a new container.
+    pub(crate) asked_in: Option<LaunchId>,
     pub(crate) version: String,
     pub(crate) next_plan: u64,
     /// The operator's question that the local list is newer than; see [`Self::confirm_members`].
@@ -92,6 +95,7 @@ impl Agent {
             memory: Memory::default(),
             addresses: None,
             hooks: Vec::new(),
+            asked_in: None,
             version: String::new(),
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),

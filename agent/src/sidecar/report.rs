@@ -111,7 +111,7 @@ impl Agent {
                 Some(Workload::Wants(wanted)) => Some(wanted.0),
                 _ => None,
             },
-            terminating: !self.hooks.is_empty(),
+            terminating: self.observed.container_ends,
             version: self.version.clone(),
             snapshot_bytes: bytes_received(
                 self.observed.local.seen.as_ref().map(|(_, last)| last),

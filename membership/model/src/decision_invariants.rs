@@ -10,7 +10,21 @@ use crate::view::View;
 
 /// The invariant that `decision` breaks, if any.
 pub fn broken(view: &View, pools: &Pools, decision: &Decision) -> Option<String> {
-    acts_on_nothing(view, decision).or_else(|| stands_still(view, pools, decision))
+    acts_on_nothing(view, decision)
+        .or_else(|| rises_while_it_ends(view, decision))
+        .or_else(|| stands_still(view, pools, decision))
+}
+
+/// A seat whose hook has asked neither joins nor gets a vote.
+fn rises_while_it_ends(view: &View, decision: &Decision) -> Option<String> {
+    let own = |member: u64| Id::from_number(member).is_some_and(|id| id.seat() == view.seat);
+    let rises = |action: &&Action| match action {
+        Action::AddLearner | Action::ClaimBirth { .. } => true,
+        Action::Promote { member } => own(member.0),
+        _ => false,
+    };
+    let action = decision.actions.iter().find(rises).filter(|_| view.hook_waits)?;
+    Some(format!("it {}, although its pod is ending", phrases::action(action)))
 }
 
 /// Invariant 6: what could not be read moves nothing.

@@ -128,6 +128,8 @@ impl View {
                 volume: "mine".into(),
             },
             hook_waits: self.hook_waits,
+            // Between the hook's answer and the end of the container the model knows no moment.
+            container_ends: self.hook_waits,
             disk: Disk {
                 wal: self.wal.map(|id| self.identity(id)),
                 join: self.join.map(|id| self.identity(id)),

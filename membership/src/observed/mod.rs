@@ -162,6 +162,8 @@ pub struct Observed {
     pub me: Me,
     /// True if the preStop hook waits for an answer: the pod ends, or a probe failed.
     pub hook_waits: bool,
+    /// True if the hook has asked since etcd's container started, also once it has its answer: this container ends.
+    pub container_ends: bool,
     /// The seat's volume.
     pub disk: Disk,
     /// The etcd container.
@@ -208,6 +210,7 @@ impl Observed {
         Self {
             me,
             hook_waits: false,
+            container_ends: false,
             disk: Disk::default(),
             launcher: Launcher::Absent,
             workload: Reading::default(),

@@ -106,7 +106,11 @@ impl Scene {
                 self.memory = Memory::default();
             }
             "etcd" => o.launcher = launcher(value)?,
-            "hook" => o.hook_waits = value == "waits",
+            // "answered": the container has not ended yet.
+            "hook" => {
+                o.hook_waits = value == "waits";
+                o.container_ends = ["waits", "answered"].contains(&value);
+            }
             "volume" => o.disk = disk(value)?,
             "statefulset" => o.workload = reading(value, workload)?,
             "watch" => {

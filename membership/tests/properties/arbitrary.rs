@@ -234,6 +234,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
     };
     let seat = u32::from(c.up_to(5).min(c.up_to(5)));
     let leader = MemberId(u64::from(c.up_to(5)) * 16);
+    let hook_waits = c.rarely(6);
     Observed {
         me: Me {
             seat: Seat(seat),
@@ -241,7 +242,8 @@ fn decode_observed(bytes: &[u8]) -> Observed {
             peer_url: format!("http://c-{seat}.c-peer:2380"),
             volume: "v".into(),
         },
-        hook_waits: c.rarely(6),
+        hook_waits,
+        container_ends: hook_waits || c.rarely(6),
         disk: c.disk(seat),
         launcher: match c.up_to(16) {
             15 => Launcher::Absent,
@@ -352,6 +354,7 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
     o.disk.tombstone = o.disk.tombstone.filter(|gone| *gone != wal);
     o.disk.unreadable = None;
     o.hook_waits = false;
+    o.container_ends = false;
     o.launcher = Launcher::AwaitingPlan { corrupt: false };
     match &mut o.list.seen {
         Some((_, list)) if peers_answer => {

@@ -132,7 +132,7 @@ impl Seen<'_> {
         ensure(self.waits_for_plan(), "etcd does not wait for a plan")?;
         ensure(self.wants_me(), "the seat is not wanted for certain")?;
         ensure(self.formed(), "the record does not say formed")?;
-        ensure(!self.o.hook_waits, "the pod is ending")?;
+        ensure(!self.o.container_ends, "the pod is ending")?;
         ensure(
             self.o.disk.wal.is_none() && !self.o.disk.wal_seen,
             "the volume had data",
@@ -199,7 +199,9 @@ impl Seen<'_> {
         ensure(self.o.launcher == Launcher::Running, "the local etcd does not run")?;
         let leaves = self.m.leaving_since.is_some() && !self.wants_me();
         ensure(!leaves && !self.o.hook_waits, "this agent has begun to leave")?;
-        if seat != self.o.me.seat {
+        if seat == self.o.me.seat {
+            ensure(!self.o.container_ends, "the pod is ending")?;
+        } else {
             let peer = lately(&self.o.peers).and_then(|peers| peers.get(&seat));
             ensure(
                 peer.is_some_and(|peer| !peer.terminating),

@@ -35,6 +35,15 @@ impl Agent {
         }
     }
 
+    /// Notes whether etcd's container ends: a hook has asked in this run of the launcher.
+    pub(super) fn look_at_end(&mut self) {
+        let run = self.launcher.state().launch_id;
+        if self.observed.hook_waits {
+            self.asked_in = run;
+        }
+        self.observed.container_ends = self.observed.hook_waits || (run.is_some() && self.asked_in == run);
+    }
+
     /// True if etcd could not open data that it opened before, with the same image and settings.
     fn says_corrupt(&self, exit: &Exit) -> bool {
         let known = exit.stderr.iter().any(|line| tells_of_corruption(line));

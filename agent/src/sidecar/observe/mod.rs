@@ -51,6 +51,7 @@ impl Agent {
         self.observed.setback.clone_from(&self.setback);
         self.hooks.retain(|hook| !hook.is_gone());
         self.observed.hook_waits = !self.hooks.is_empty();
+        self.look_at_end();
         let at = self.now();
         let list = needs.iter().find_map(|need| match need {
             Need::List(cluster) => Some(*cluster),
