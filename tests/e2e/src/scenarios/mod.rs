@@ -5,6 +5,7 @@ mod api_down;
 mod bad_input;
 mod create;
 mod cycles;
+mod deputy;
 mod dns;
 mod joining;
 mod leaving;
@@ -40,6 +41,7 @@ pub(crate) const MAIN: &[&[Scenario]] = &[
 pub(crate) const HARD: &[&[Scenario]] = &[
     joining::SCENARIOS,
     leaving::SCENARIOS,
+    deputy::SCENARIOS,
     volumes::SCENARIOS,
     partition::SCENARIOS,
     recovery::SCENARIOS,
