@@ -68,21 +68,26 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                 // What makes way now is one archive more when the seat votes again.
                 memory.pruned = false;
                 memory.prune_attempts = None;
-                match observed.disk.wal {
-                    Some(wal) => resume::resume(observed, wal, corrupt, now),
-                    // Between the hook's answer and the end of the container: a learner added now would be left behind.
-                    None if observed.container_ends => Draft::wait(
-                        Phase::Waiting,
-                        Reason::PodEnding,
-                        "the pod is ending: its seat joins when it comes back",
-                        REST_INTERVAL,
-                    ),
-                    None => bootstrap::without_data(observed, now),
-                }
+                awaiting_plan(observed, corrupt, now)
             }
         }
     };
     pace::tell_setback(&mut draft, observed, &memory);
     pace::pace(&mut draft, observed, &mut memory, now);
     draft.decision(memory, now)
+}
+
+/// Decides while etcd waits for a plan.
+fn awaiting_plan(observed: &Observed, corrupt: bool, now: Time) -> Draft {
+    match observed.disk.wal {
+        Some(wal) => resume::resume(observed, wal, corrupt, now),
+        // Between the hook's answer and the end of the container: a learner added now would be left behind.
+        None if observed.container_ends => Draft::wait(
+            Phase::Waiting,
+            Reason::PodEnding,
+            "the pod is ending: its seat joins when it comes back",
+            REST_INTERVAL,
+        ),
+        None => bootstrap::without_data(observed, now),
+    }
 }
