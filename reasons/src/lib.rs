@@ -77,7 +77,7 @@ reasons! {
     Formed: AgentEvent, "The cluster is formed: its first member serves.";
     Founding: Seat AgentEvent, "The seat starts the cluster as its first member.";
     Growing: Condition OperatorEvent, "Replicas are raised to the size.";
-    Hibernated: Condition, "The size is 0: there are no pods, and all data is kept.";
+    Hibernated: Condition, "The size is 0: there are no pods; volume claims keep the data, ephemeral storage does not.";
     Hibernating: Condition OperatorEvent, "The size is 0 and the pods end; no member leaves.";
     InvalidSpec: Condition OperatorEvent, "The spec holds something that cannot work; the message names the field.";
     Joining: Seat AgentEvent Condition, "A seat is being added to the cluster.";

@@ -61,7 +61,11 @@ pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
             READY,
             false,
             Reason::Hibernated,
-            "The cluster has no pods, and all its data is kept.",
+            if input.cluster.claim.is_some() {
+                "The cluster has no pods, and all its data is kept."
+            } else {
+                "The cluster has no pods. Its storage is ephemeral, so its data went with them."
+            },
         )
     } else if quorum == Quorum::Lost {
         Finding::new(READY, false, Reason::QuorumLost, input.lost_quorum())

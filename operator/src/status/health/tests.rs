@@ -262,6 +262,17 @@ fn hibernation_is_neither_ready_nor_degraded() {
         (health.holds(READY), health.holds(DEGRADED)),
         (Some(false), Some(false))
     );
+    let message = |health: Health| {
+        health
+            .findings
+            .into_iter()
+            .find(|one| one.kind == READY)
+            .unwrap()
+            .message
+    };
+    assert!(message(health).contains("all its data is kept"));
+    case.cluster.claim = None;
+    assert!(message(case.assess()).contains("its data went with them"));
 }
 
 #[test]
