@@ -11,6 +11,7 @@ use muster_api::status::EtcdClusterStatus;
 
 pub(crate) use self::claims::ClaimView;
 use crate::error::ReconcileError;
+use crate::obstacle;
 use crate::stored;
 
 mod claims;
@@ -46,6 +47,8 @@ pub(crate) struct PodView {
     pub(crate) revision: Option<String>,
     /// The node that it runs on.
     pub(crate) node: Option<String>,
+    /// The clause that says what keeps it from running, if something does.
+    pub(crate) obstacle: Option<String>,
 }
 
 impl ObservedCluster {
@@ -126,6 +129,7 @@ fn pod_view(names: &Names, pod: &Pod) -> Option<PodView> {
         terminating: pod.meta().deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        obstacle: obstacle::of(pod),
         name,
     })
 }

@@ -17,6 +17,7 @@ mod dereference;
 mod error;
 mod events;
 pub mod generate;
+mod obstacle;
 mod ownership;
 mod plan;
 mod reconcile;

@@ -377,8 +377,13 @@ impl<'a> HealthInput<'a> {
         )
     }
 
+    /// The sentence about a seat that is not ready: of Kubernetes, if that keeps its pod from running, else the agent's.
     fn seat_sentence(&self, seat: u32) -> Option<String> {
         let pod = self.names().pod(seat);
+        let unready = self.pods.iter().find(|view| view.name == pod && !view.ready);
+        if let Some(obstacle) = unready.and_then(|view| view.obstacle.as_ref()) {
+            return Some(format!("{pod}: {obstacle}."));
+        }
         self.status.seats.iter().find(|entry| entry.name == pod).map(sentence)
     }
 }

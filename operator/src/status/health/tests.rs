@@ -276,6 +276,19 @@ fn hibernation_is_neither_ready_nor_degraded() {
 }
 
 #[test]
+fn what_keeps_a_pod_from_running_is_told_instead_of_what_its_agent_last_said() {
+    let mut case = at_rest(3);
+    case.pods[1].ready = false;
+    case.pods[1].obstacle = Some("the scheduler finds no node: 0/3 nodes are available".into());
+    let health = case.assess();
+    let degraded = health.findings.into_iter().find(|one| one.kind == DEGRADED).unwrap();
+    assert_eq!(
+        degraded.message,
+        "db-1: the scheduler finds no node: 0/3 nodes are available."
+    );
+}
+
+#[test]
 fn a_step_is_shown_with_its_reason() {
     let mut case = at_rest(5);
     case.plan = SizePlan {
