@@ -119,8 +119,8 @@ unit: ## all unit tests, the golden scenarios, the short searches of the model
 	cd tests/churn-check && go test ./...
 
 .PHONY: model
-model: ## the long searches of the protocol's model, and its deliberate bugs (ten minutes)
-	$(call say,model: the long searches (about ten minutes on one core))
+model: ## the long searches of the protocol's model, and its deliberate bugs (twenty minutes)
+	$(call say,model: the long searches (about twenty minutes on one core))
 	cargo run --locked -q --profile model -p muster-membership-model -- table
 	$(call say,model: each deliberate bug$(comma) with its counterexample)
 	cargo run --locked -q --profile model -p muster-membership-model -- bugs
