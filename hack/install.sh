@@ -21,7 +21,13 @@ install_operator() {
 		k -n "$NAMESPACE" logs deployment/muster-operator --tail 20 >&2 || true
 		die "the operator did not become ready"
 	}
+	# The pod of an earlier build may still be ending, and the scenarios' faults look at each pod of the operator.
+	await 60 "earlier pods of the operator to end" one_operator
 	await 30 "the definition of EtcdCluster" k get etcdclusters --all-namespaces
+}
+
+one_operator() {
+	[ "$(k -n "$NAMESPACE" get pods --no-headers | wc -l)" -eq 1 ]
 }
 
 say "the test bed (its programs are built once for this machine: a quarter of an hour on 2 cores)"
