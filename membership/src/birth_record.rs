@@ -57,12 +57,11 @@ pub(crate) fn birth_record(
         }
     };
     if !leads {
-        let list = match (observed.list.check(now), observed.peers.check(now)) {
-            (Freshness::Stale, _) | (_, Freshness::Stale) => return Some(Draft::look(all)),
-            (Freshness::Fresh(list), Freshness::Fresh(_)) if list.cluster == cluster => list,
-            _ => return None,
+        let list = match deputy::members(observed, cluster, now) {
+            Ok(list) => list,
+            Err(look) => return look,
         };
-        if !is_deputy(list, &observed.live(cluster, now), status) {
+        if list.cluster != cluster || !is_deputy(list, &observed.live(cluster, now), status) {
             return None;
         }
     }

@@ -1,8 +1,8 @@
 //! The deputy: the seat whose agent does what the agent beside the leader leaves undone.
 
-use crate::decision::Need;
-use crate::ids::ClusterId;
-use crate::observed::{EtcdStatus, Live, MemberList};
+use crate::decision::{Draft, Need};
+use crate::ids::{ClusterId, Time};
+use crate::observed::{EtcdStatus, Freshness, Live, MemberList, Observed};
 
 /// True if the local etcd is that of the deputy: the lowest seat among the live voters that do not lead.
 ///
@@ -22,4 +22,13 @@ pub(crate) fn is_deputy(list: &MemberList, live: &Live, local: &EtcdStatus) -> b
 pub(crate) fn needs(cluster: ClusterId) -> [Need; 5] {
     let list = Need::List(Some(cluster));
     [Need::Birth, Need::Published, Need::Workload, Need::Peers, list]
+}
+
+/// The fenced members, if they and the peers are fresh; else what to look at, or nothing if that failed.
+pub(crate) fn members(observed: &Observed, cluster: ClusterId, now: Time) -> Result<&MemberList, Option<Draft>> {
+    match (observed.list.check(now), observed.peers.check(now)) {
+        (Freshness::Stale, _) | (_, Freshness::Stale) => Err(Some(Draft::look(needs(cluster)))),
+        (Freshness::Fresh(list), Freshness::Fresh(_)) => Ok(list),
+        _ => Err(None),
+    }
 }

@@ -52,13 +52,17 @@ pub(crate) fn publication(
         memory.published_as_of = Some(read_at);
         return None;
     }
-    let (list, asked_at) = match (&observed.list, observed.peers.check(now)) {
-        (list, peers) if list.is_stale(now) || matches!(peers, Freshness::Stale) => return Some(Draft::look(all)),
-        (list, Freshness::Fresh(_)) => (list.fresh(now)?, list.seen.as_ref().map(|(at, _)| *at)?),
-        (_, Freshness::Stale | Freshness::Failed(_)) => return None,
+    let list = match deputy::members(observed, cluster, now) {
+        Ok(list) => list,
+        Err(look) => return look,
     };
     // An older list may be the one that what is published has replaced.
-    if asked_at < read_at {
+    if observed
+        .list
+        .seen
+        .as_ref()
+        .is_some_and(|(asked_at, _)| *asked_at < read_at)
+    {
         return Some(Draft::look(all));
     }
     let live = observed.live(cluster, now);

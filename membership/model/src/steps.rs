@@ -179,21 +179,19 @@ fn alone(
         Action::Tombstone => tombstone(s, pools, i),
         Action::ReleaseHook { left } => release(s, pools, i, *left),
         Action::Archive(reason) => archive(s, pools, i, *reason),
-        Action::Start(start) => {
-            if s.seats[i].running {
-                return Some(Ok(()));
-            }
-            match start {
-                StartPlan::New { token } => start_new(s, pools, i, token),
-                StartPlan::Existing { .. } => start_existing(s, pools, i, plan.list),
-                StartPlan::Resume => {
-                    s.seats[i].running = s.seats[i].wal.is_some() && !s.seats[i].corrupt;
-                    Ok(())
-                }
-            }
+        Action::Start(_) if s.seats[i].running => Ok(()),
+        Action::Start(StartPlan::New { token }) => start_new(s, pools, i, token),
+        Action::Start(StartPlan::Existing { .. }) => start_existing(s, pools, i, plan.list),
+        Action::Start(StartPlan::Resume) => {
+            s.seats[i].running = s.seats[i].wal.is_some() && !s.seats[i].corrupt;
+            Ok(())
         }
         // Requests to etcd are carried out elsewhere; archives and publication are not modelled.
-        _ => Ok(()),
+        Action::AddLearner
+        | Action::Promote { .. }
+        | Action::Remove { .. }
+        | Action::PruneArchives
+        | Action::PublishMembers => Ok(()),
     })
 }
 
