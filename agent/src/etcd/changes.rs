@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use etcd_client::{MemberAddOptions, ResponseHeader};
+use etcd_client::{
+    Client, MemberAddOptions, MemberAddResponse, MemberPromoteResponse, MemberRemoveResponse, MoveLeaderResponse,
+    ResponseHeader,
+};
 use muster_membership::{ClusterId, MemberId};
 
 use super::{Etcd, Failure};
@@ -22,15 +25,10 @@ impl Etcd {
     /// # Errors
     /// See [`Failure`].
     pub(crate) async fn add_learner(&self, url: &str, cluster: ClusterId, peer_url: &str) -> Result<MemberId, Failure> {
-        self.confirm(url, cluster).await?;
         let options = MemberAddOptions::new().with_is_learner();
         let peer = peer_url.to_owned();
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.member_add([peer], Some(options)).await
-            })
-            .await?;
-        check(url, cluster, reply.header())?;
+        let add = |mut client: Client| async move { client.member_add([peer], Some(options)).await };
+        let reply = self.change(url, cluster, add, MemberAddResponse::header).await?;
         reply
             .member()
             .map(|m| MemberId(m.id()))
@@ -42,13 +40,9 @@ impl Etcd {
     /// # Errors
     /// See [`Failure`].
     pub(crate) async fn remove(&self, url: &str, cluster: ClusterId, member: MemberId) -> Result<(), Failure> {
-        self.confirm(url, cluster).await?;
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.member_remove(member.0).await
-            })
-            .await?;
-        check(url, cluster, reply.header())
+        let remove = |mut client: Client| async move { client.member_remove(member.0).await };
+        let removed = self.change(url, cluster, remove, MemberRemoveResponse::header).await;
+        removed.map(drop)
     }
 
     /// Promotes a learner of `cluster`.
@@ -56,13 +50,9 @@ impl Etcd {
     /// # Errors
     /// See [`Failure`].
     pub(crate) async fn promote(&self, url: &str, cluster: ClusterId, member: MemberId) -> Result<(), Failure> {
-        self.confirm(url, cluster).await?;
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.member_promote(member.0).await
-            })
-            .await?;
-        check(url, cluster, reply.header())
+        let promote = |mut client: Client| async move { client.member_promote(member.0).await };
+        let promoted = self.change(url, cluster, promote, MemberPromoteResponse::header).await;
+        promoted.map(drop)
     }
 
     /// Moves the leadership of `cluster`; `url` must be the leader's.
@@ -70,13 +60,26 @@ impl Etcd {
     /// # Errors
     /// See [`Failure`].
     pub(crate) async fn move_leader(&self, url: &str, cluster: ClusterId, to: MemberId) -> Result<(), Failure> {
+        let hand_on = |mut client: Client| async move { client.move_leader(to.0).await };
+        let moved = self.change(url, cluster, hand_on, MoveLeaderResponse::header).await;
+        moved.map(drop)
+    }
+
+    /// Makes one change: the endpoint is asked for its cluster before, and the answer for its own after.
+    async fn change<T, F>(
+        &self,
+        url: &str,
+        cluster: ClusterId,
+        request: impl FnOnce(Client) -> F,
+        header: fn(&T) -> Option<&ResponseHeader>,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
         self.confirm(url, cluster).await?;
-        let reply = self
-            .ask(url, CHANGE_TIMEOUT, |mut client| async move {
-                client.move_leader(to.0).await
-            })
-            .await?;
-        check(url, cluster, reply.header())
+        let reply = self.ask(url, CHANGE_TIMEOUT, request).await?;
+        check(url, cluster, header(&reply))?;
+        Ok(reply)
     }
 
     /// Makes sure that the endpoint is of `cluster`.

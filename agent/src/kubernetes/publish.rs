@@ -81,15 +81,19 @@ impl Kubernetes {
     /// # Errors
     /// The EtcdCluster has changed since, or the API server does not answer or refuses.
     pub(crate) async fn publish_members(&self, cluster: &str, view: &LeaderView, version: &str) -> anyhow::Result<()> {
-        let patch = Patch::Apply(serde_json::json!({
-            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster",
-            "metadata": { "resourceVersion": version }, "status": view.fields(),
-        }));
+        let mut patch = patch(view.fields());
+        patch["metadata"] = serde_json::json!({ "resourceVersion": version });
         let params = PatchParams::apply(LEADER_MANAGER).force();
+        let patch = Patch::Apply(patch);
         let write = self.clusters.patch_status(cluster, &params, &patch);
         tokio::time::timeout(DEPUTY_WRITE_TIMEOUT, write).await??;
         Ok(())
     }
+}
+
+/// The patch of an EtcdCluster that applies these fields of its status.
+fn patch(status: serde_json::Value) -> serde_json::Value {
+    serde_json::json!({ "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "status": status })
 }
 
 /// Senders of what is published, at every change.
@@ -146,11 +150,8 @@ async fn publish<T: Clone + PartialEq>(
         let due = once_more.is_some_and(|at| at <= Instant::now());
         match &next {
             Some((name, value)) if due || next != sent => {
-                let patch = serde_json::json!({
-                    "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "status": body(value),
-                });
                 let params = PatchParams::apply(&manager).force();
-                let patch = Patch::Apply(patch);
+                let patch = Patch::Apply(patch(body(value)));
                 let write = api.clusters.patch_status(name, &params, &patch);
                 match tokio::time::timeout(WRITE_TIMEOUT, write).await {
                     Ok(Ok(_)) => {

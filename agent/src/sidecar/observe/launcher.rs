@@ -9,7 +9,8 @@ use crate::socket::server::LauncherPhase;
 use crate::volume::LastGood;
 
 impl Agent {
-    /// Notes the launcher's state. With the end of etcd, what was read from it is forgotten.
+    /// Notes the launcher's state, and whether etcd's container ends: a hook has asked in this run of the launcher. With
+    /// the end of etcd, what was read from it is forgotten.
     pub(super) fn look_at_launcher(&mut self) {
         let state = self.launcher.state();
         let before = self.observed.launcher;
@@ -33,11 +34,7 @@ impl Agent {
             self.requests.forget_status(&self.local_url());
             self.forget_list();
         }
-    }
-
-    /// Notes whether etcd's container ends: a hook has asked in this run of the launcher.
-    pub(super) fn look_at_end(&mut self) {
-        let run = self.launcher.state().launch_id;
+        let run = state.launch_id;
         if self.observed.hook_waits {
             self.asked_in = run;
         }

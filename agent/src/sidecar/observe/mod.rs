@@ -42,6 +42,8 @@ impl Agent {
     /// Looks at everything near, and at what `needs` names.
     pub(crate) async fn observe(&mut self, needs: &BTreeSet<Need>) {
         self.look_at_volume();
+        self.hooks.retain(|hook| !hook.is_gone());
+        self.observed.hook_waits = !self.hooks.is_empty();
         self.look_at_launcher();
         // Two changes at once may look like none.
         let changed = self.hint.has_changed().unwrap_or(false);
@@ -49,9 +51,6 @@ impl Agent {
         note_hint(&mut self.observed, hint, changed);
         self.observed.replicas = self.workload.replicas();
         self.observed.setback.clone_from(&self.setback);
-        self.hooks.retain(|hook| !hook.is_gone());
-        self.observed.hook_waits = !self.hooks.is_empty();
-        self.look_at_end();
         let at = self.now();
         let list = needs.iter().find_map(|need| match need {
             Need::List(cluster) => Some(*cluster),
@@ -117,15 +116,19 @@ impl Agent {
 
 /// Notes since when the local etcd has shown the same members and the same leader; `before` is what it showed.
 fn note_view(observed: &mut Observed, before: &View, at: Time) {
-    if *before != view(observed) {
+    let (leader, members) = before;
+    if *leader != leader_shown(observed) || *members != observed.local_list {
         observed.view_since = Some(at);
     }
 }
 
 /// The members and the leader as the local etcd showed them last.
 fn view(observed: &Observed) -> View {
-    let leader = observed.local.seen.as_ref().and_then(|(_, status)| status.leader);
-    (leader, observed.local_list.clone())
+    (leader_shown(observed), observed.local_list.clone())
+}
+
+fn leader_shown(observed: &Observed) -> Option<MemberId> {
+    observed.local.seen.as_ref().and_then(|(_, status)| status.leader)
 }
 
 /// Notes what the watch says of the StatefulSet. A read from before a change is old, however fresh it is.
