@@ -43,8 +43,8 @@ impl ReconcileError {
         }
     }
 
-    /// The category: `blocked`, `conflict`, `deadline`, `refused`, `read`, `unreadable` or `write`. The label `result` of the metric
-    /// `reconciliations` has one of these, or `ok`.
+    /// The category: `blocked`, `conflict`, `deadline`, `refused`, `read`, `unreadable` or `write`. The label `result`
+    /// of the metric `reconciliations` has one of these, or `ok`.
     pub(crate) fn category(&self) -> &'static str {
         match self {
             Self::Blocked(_) => "blocked",

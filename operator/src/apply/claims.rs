@@ -2,11 +2,11 @@
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
-use muster_api::names::{CLAIM_CLUSTER, OPERATOR_MANAGER};
+use kube::api::Patch;
+use muster_api::names::CLAIM_CLUSTER;
 use serde_json::{Value, json};
 
-use super::Target;
+use super::{Target, merging};
 use crate::error::ReconcileError;
 use crate::plan::claims::ClaimUpdate;
 
@@ -17,13 +17,9 @@ impl Target<'_> {
     /// A request failed; the claims after it were not written.
     pub(crate) async fn mark_claims(&self, updates: &[ClaimUpdate]) -> Result<(), ReconcileError> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
-        let parameters = PatchParams {
-            field_manager: Some(OPERATOR_MANAGER.into()),
-            ..PatchParams::default()
-        };
         for update in updates {
             let patch = Patch::Merge(patch(update));
-            let written = claims.patch_metadata(&update.name, &parameters, &patch).await;
+            let written = claims.patch_metadata(&update.name, &merging(), &patch).await;
             written.map_err(ReconcileError::writing(format!("mark volume claim {}", update.name)))?;
         }
         Ok(())

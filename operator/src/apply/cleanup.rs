@@ -23,12 +23,8 @@ impl Target<'_> {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), self.namespace);
         for claim in &plan.claims {
             let what = format!("delete volume claim {}", claim.name);
-            let mut parameters = exactly(&claim.uid);
-            if let Some(preconditions) = &mut parameters.preconditions {
-                preconditions.resource_version.clone_from(&claim.resource_version);
-            }
             claims
-                .delete(&claim.name, &parameters)
+                .delete(&claim.name, &exactly(&claim.uid, claim.resource_version.as_deref()))
                 .await
                 .map_err(ReconcileError::writing(what))?;
             tracing::info!(

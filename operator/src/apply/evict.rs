@@ -16,7 +16,7 @@ impl Target<'_> {
     pub(crate) async fn evict(&self, pod: &PodView) -> Result<bool, ReconcileError> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace);
         let parameters = EvictParams {
-            delete_options: Some(exactly(&pod.uid)),
+            delete_options: Some(exactly(&pod.uid, None)),
             ..EvictParams::default()
         };
         match pods.evict(&pod.name, &parameters).await {

@@ -93,11 +93,7 @@ impl Target<'_> {
         });
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), self.namespace);
         let what = format!("withdraw the shrink of StatefulSet {}", set.name_any());
-        let parameters = PatchParams {
-            field_manager: Some(OPERATOR_MANAGER.into()),
-            ..PatchParams::default()
-        };
-        sets.patch(&set.name_any(), &parameters, &Patch::Merge(patch))
+        sets.patch(&set.name_any(), &merging(), &Patch::Merge(patch))
             .map_err(ReconcileError::writing(what))
             .await
     }
@@ -110,12 +106,8 @@ impl Target<'_> {
         });
         let clusters = stored::clusters(self.client, self.namespace);
         let what = format!("set the size of EtcdCluster {} to {size}", cluster.name_any());
-        let parameters = PatchParams {
-            field_manager: Some(OPERATOR_MANAGER.into()),
-            ..PatchParams::default()
-        };
         clusters
-            .patch(&cluster.name_any(), &parameters, &Patch::Merge(patch))
+            .patch(&cluster.name_any(), &merging(), &Patch::Merge(patch))
             .map_err(ReconcileError::writing(what))
             .await?;
         Ok(())
@@ -147,12 +139,8 @@ impl Target<'_> {
                     "data": { key::OWNER: self.owner_uid },
                 });
                 let what = format!("take over ConfigMap {}", record.name_any());
-                let parameters = PatchParams {
-                    field_manager: Some(OPERATOR_MANAGER.into()),
-                    ..PatchParams::default()
-                };
                 records
-                    .patch(&record.name_any(), &parameters, &Patch::Merge(patch))
+                    .patch(&record.name_any(), &merging(), &Patch::Merge(patch))
                     .map_err(ReconcileError::writing(what))
                     .await?;
                 Ok(())
@@ -234,12 +222,20 @@ pub(crate) async fn apply_status(
     .await
 }
 
-/// The condition that only the object of that UID is deleted.
-fn exactly(uid: &str) -> DeleteParams {
+/// The parameters of a merge patch in the operator's name.
+fn merging() -> PatchParams {
+    PatchParams {
+        field_manager: Some(OPERATOR_MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
+
+/// The condition that only the object of that UID is deleted, and with a resource version only while it has that.
+fn exactly(uid: &str, resource_version: Option<&str>) -> DeleteParams {
     DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(uid.to_owned()),
-            resource_version: None,
+            resource_version: resource_version.map(str::to_owned),
         }),
         ..DeleteParams::default()
     }
