@@ -4,24 +4,26 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, Pod};
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ctx::Ctx;
 use crate::wait::{secs, until};
 
-/// Makes the scenario's namespace, without anything an earlier run left. Its
-/// pods must satisfy the restricted Pod Security Standard.
+/// Makes the scenario's namespace, without anything an earlier run left.
 pub(crate) async fn create(cx: &Ctx) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(cx.world.client.clone());
     if namespaces.get_opt(&cx.namespace).await?.is_some() {
         cx.step("an earlier run left its namespace");
         remove(cx).await?;
     }
-    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
-    let manifest =
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": cx.namespace, "labels": labels } });
-    cx.kubectl.apply(&manifest).await?;
+    cx.kubectl.apply(&manifest(&cx.namespace)).await?;
     Ok(())
+}
+
+/// A namespace whose pods must satisfy the restricted Pod Security Standard.
+pub(crate) fn manifest(name: &str) -> Value {
+    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
 }
 
 /// Removes the namespace and the volumes of its claims.

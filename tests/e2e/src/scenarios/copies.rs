@@ -6,6 +6,7 @@ use tokio::process::Command;
 
 use crate::ctx::Ctx;
 use crate::kubectl::Kubectl;
+use crate::namespace;
 use crate::scenario::{Scenario, scenario};
 use crate::wait::{holds, secs, until};
 use crate::writer::Writer;
@@ -59,10 +60,7 @@ async fn copy_volume(cx: &Ctx, there: &Kubectl, namespace: &str) -> Result<Strin
     cx.step(format!("the volume {name} is copied"));
     let copied = Command::new("cp").args(["-a", path, &copy_path]).status().await?;
     ensure!(copied.success(), "cp: {copied}");
-    let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
-    there
-        .apply(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels } }))
-        .await?;
+    there.apply(&namespace::manifest(namespace)).await?;
     let mut spec = original["spec"].clone();
     spec["local"]["path"] = json!(copy_path);
     spec["persistentVolumeReclaimPolicy"] = json!("Retain");

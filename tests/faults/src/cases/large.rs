@@ -47,9 +47,9 @@ pub(crate) async fn prepare(cluster: &Rc<Cluster>, joiner: u32) -> Result<()> {
     Ok(())
 }
 
-/// The bytes in a folder of a seat's data directory whose files have this beginning.
-pub(crate) fn bytes(cluster: &Cluster, seat: u32, folder: &str, name: &str) -> Result<u64> {
-    let path = cluster.volumes.borrow_mut().of(seat)?.join("data/member").join(folder);
+/// The bytes of a seat's snapshot files of this beginning.
+fn bytes(cluster: &Cluster, seat: u32, name: &str) -> Result<u64> {
+    let path = cluster.volumes.borrow_mut().of(seat)?.join("data/member/snap");
     let files = std::fs::read_dir(path).into_iter().flatten().flatten();
     Ok(files
         .filter(|file| file.file_name().to_string_lossy().starts_with(name))
@@ -68,7 +68,7 @@ pub(crate) fn was_never_evicted(cluster: &Cluster, joiner: u32) -> Result<()> {
 /// Waits until that many bytes are there.
 pub(crate) async fn seen(cluster: &Rc<Cluster>, seat: u32, name: &str, enough: u64) -> Result<()> {
     until(&format!("{enough} bytes"), LASTS, async || {
-        let there = bytes(cluster, seat, "snap", name)?;
+        let there = bytes(cluster, seat, name)?;
         ensure!(there >= enough, "{there} bytes");
         Ok(())
     })
