@@ -7,7 +7,7 @@ use crate::ids::Time;
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL, TIME_TO_CONNECT};
-use crate::{bootstrap, pace, resume, running};
+use crate::{bootstrap, failed_starts, pace, resume, running};
 
 /// Decides what this seat's agent does next.
 ///
@@ -72,6 +72,7 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
             }
         }
     };
+    failed_starts::tell(&mut draft, observed, now);
     pace::tell_setback(&mut draft, observed, &memory);
     pace::pace(&mut draft, observed, &mut memory, now);
     draft.decision(memory, now)

@@ -49,6 +49,7 @@ mod decide;
 mod decision;
 mod deputy;
 mod due;
+mod failed_starts;
 mod housekeeping;
 mod ids;
 mod join;
@@ -71,6 +72,6 @@ pub use ids::{ClusterId, MemberId, Seat, Time, founding_cluster_id, founding_mem
 pub use memory::{Attempts, Evictions, LearnerWatch, Memory, Wait};
 pub use muster_reasons::Reason;
 pub use observed::{
-    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, Freshness, Identity, Launcher, Live, Me, Member,
-    MemberList, Observed, Peer, Published, Reading, Unread, Wanted, Workload,
+    AgentReport, Birth, BirthPhase, Disk, Endpoint, EtcdStatus, FailedStarts, Freshness, Identity, Launcher, Live, Me,
+    Member, MemberList, Observed, Peer, Published, Reading, Unread, Wanted, Workload,
 };

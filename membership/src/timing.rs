@@ -44,6 +44,13 @@ pub const TIME_TO_DEPUTISE: Duration = Duration::from_secs(30);
 /// Time that a hook gives the launcher of an agent that has just started to call.
 pub const TIME_TO_CONNECT: Duration = Duration::from_secs(5);
 
+/// Pause after the second failed start of etcd in a row; it doubles with each further one.
+pub const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
+/// Longest such pause.
+pub const LONGEST_START_PAUSE: Duration = Duration::from_secs(60);
+/// Longest such pause of a seat that joins.
+pub const LONGEST_JOIN_PAUSE: Duration = Duration::from_secs(5);
+
 /// Age at which notes about other members are forgotten if they were not brought up to date.
 pub const NOTES_LIFETIME: Duration = Duration::from_secs(10);
 /// Time without a leader that may still be an election.

@@ -69,6 +69,7 @@ reasons! {
     CorruptDataSetAside: AgentEvent, "Data that etcd could not open was moved to the archive.";
     Creating: Condition OperatorEvent, "The StatefulSet is created, or the cluster is not formed yet.";
     DataSetAside: AgentEvent, "Data that must not start again was moved to the archive.";
+    EtcdDoesNotStart: Seat Condition, "etcd ends before it serves, again and again in the same way.";
     EtcdNotAnswering: Seat, "etcd runs and does not answer at the moment.";
     EtcdStarting: Seat, "etcd has started and does not answer yet.";
     EvenSize: Condition OperatorEvent, "An even size tolerates no more failures than the odd size below it.";

@@ -2,6 +2,7 @@
 
 mod changes;
 pub(crate) mod corruption;
+mod last_words;
 #[cfg(test)]
 mod mock_etcd;
 mod pending;
@@ -16,6 +17,7 @@ use etcd_client::{Client, ConnectOptions, GetOptions};
 use muster_api::names::Names;
 use muster_membership::{ClusterId, EtcdStatus, Identity, Member, MemberId, MemberList, Seat};
 
+pub(crate) use last_words::last_words;
 pub(crate) use requests::PendingRequests;
 pub(crate) use stored::{has_no_leader, stored_list};
 

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::link::{LinkEvent, keep_connected};
-use super::tail::Tail;
+use super::tail::{Kept, Tail};
 use crate::backoff::Backoff;
 use crate::child::{self, Ended};
 use crate::socket::protocol::{Activity, Exit, FromAgent, LaunchId, Lock, SOCKET, ToAgent};
@@ -258,7 +258,11 @@ impl Launch {
                 if let Err(error) = self.start(plan, args, data_dir.clone()) {
                     let sentence = format!("cannot run {}: {error}", self.config.etcd.display());
                     tracing::error!("{sentence}");
-                    return self.ended(plan, None, vec![sentence], &data_dir).await;
+                    let kept = Kept {
+                        first: None,
+                        last: [sentence].into(),
+                    };
+                    return self.ended(plan, None, kept, &data_dir).await;
                 }
             }
             LinkEvent::Message(FromAgent::Stop) => {
@@ -347,18 +351,19 @@ impl Launch {
         if etcd.since.elapsed() >= LONG_RUN {
             self.backoff.reset();
         }
-        let stderr = etcd.tail.finish().await;
-        self.ended(etcd.plan, Some(ended), stderr, &etcd.data_dir).await
+        let kept = etcd.tail.finish().await;
+        self.ended(etcd.plan, Some(ended), kept, &etcd.data_dir).await
     }
 
-    async fn ended(&mut self, plan: u64, ended: Option<Ended>, stderr: Vec<String>, data_dir: &Path) -> Option<u8> {
+    async fn ended(&mut self, plan: u64, ended: Option<Ended>, kept: Kept, data_dir: &Path) -> Option<u8> {
         // A directory that cannot be read is not known to be empty.
         let had_wal = wal::has_wal(data_dir).unwrap_or(true);
         let exit = Exit {
             plan,
             code: ended.and_then(Ended::code),
             signal: ended.and_then(Ended::signal),
-            stderr,
+            first_line: kept.first,
+            stderr: kept.last.into(),
             had_wal,
         };
         self.send(ToAgent::Exited(exit.clone()));

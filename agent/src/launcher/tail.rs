@@ -1,4 +1,4 @@
-//! The last lines of etcd's stderr, for the agent; every byte goes on to the container's log.
+//! The first line and the last ones of etcd's stderr, for the agent; every byte goes on to the container's log.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -7,10 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// The last lines of a stream that goes somewhere else.
+/// The lines of a stream that are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// The very first one: to a wrong flag etcd says what is wrong, and then its whole usage.
+    pub(crate) first: Option<String>,
+    /// The last ones, oldest first.
+    pub(crate) last: VecDeque<String>,
+}
+
+/// What is kept of a stream that goes somewhere else.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    lines: Arc<Mutex<VecDeque<String>>>,
+    kept: Arc<Mutex<Kept>>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -23,33 +32,34 @@ impl Tail {
     /// Copies `from` to `to`, in a thread of its own: the reader of `to` may be slow, and
     /// that must not keep a signal from being passed on.
     pub(crate) fn tee(from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let lines = Arc::new(Mutex::new(VecDeque::with_capacity(LINES)));
+        let kept = Arc::<Mutex<Kept>>::default();
         let (end, ended) = oneshot::channel();
-        let kept = lines.clone();
+        let lines = kept.clone();
         std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
-            copy(from, to, &kept);
+            copy(from, to, &lines);
             _ = end.send(());
         })?;
-        Ok(Self { lines, ended })
+        Ok(Self { kept, ended })
     }
 
-    /// The last lines, once the stream has ended; a stream that a grandchild still holds
+    /// The lines, once the stream has ended; a stream that a grandchild still holds
     /// open is not waited for long.
-    pub(crate) async fn finish(self) -> Vec<String> {
+    pub(crate) async fn finish(self) -> Kept {
         _ = tokio::time::timeout(Duration::from_millis(200), self.ended).await;
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.drain(..).collect()
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn copy(mut from: impl Read, mut to: impl Write, lines: &Mutex<VecDeque<String>>) {
+fn copy(mut from: impl Read, mut to: impl Write, kept: &Mutex<Kept>) {
     let (mut buffer, mut line) = ([0; 4096], Vec::new());
     let keep = |line: &[u8]| {
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LINES {
-            lines.pop_front();
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = String::from_utf8_lossy(line).into_owned();
+        kept.first.get_or_insert_with(|| line.clone());
+        if kept.last.len() == LINES {
+            kept.last.pop_front();
         }
-        lines.push_back(String::from_utf8_lossy(line).into_owned());
+        kept.last.push_back(line);
     };
     loop {
         let read = match from.read(&mut buffer) {
@@ -85,10 +95,11 @@ mod tests {
         let text: String = (0..100).map(|i| format!("line {i}\n")).collect::<String>() + "the end";
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let tail = Tail::tee(std::io::Cursor::new(text.clone()), ours).unwrap();
-        let lines = tail.finish().await;
-        assert_eq!(lines.len(), LINES);
-        assert_eq!(lines.first().unwrap(), "line 61");
-        assert_eq!(lines.last().unwrap(), "the end");
+        let Kept { first, last } = tail.finish().await;
+        assert_eq!(first.unwrap(), "line 0");
+        assert_eq!(last.len(), LINES);
+        assert_eq!(last.front().unwrap(), "line 61");
+        assert_eq!(last.back().unwrap(), "the end");
         let mut copied = String::new();
         std::io::BufReader::new(theirs).read_to_string(&mut copied).unwrap();
         assert_eq!(copied, text);
@@ -98,7 +109,7 @@ mod tests {
     async fn a_line_without_end_is_cut_and_does_not_swallow_the_next() {
         let text = "x".repeat(3 * LINE_BYTES) + "\nnext\n";
         let tail = Tail::tee(std::io::Cursor::new(text), std::io::sink()).unwrap();
-        let lines = tail.finish().await;
+        let lines = tail.finish().await.last;
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].len(), LINE_BYTES);
         assert_eq!(lines[1], "next");

@@ -45,6 +45,8 @@ pub(crate) struct Agent {
     /// The run of the launcher in which a hook asked: the next one is of a new container.
     pub(crate) asked_in: Option<LaunchId>,
     pub(crate) version: String,
+    /// Ends of etcd that were looked at.
+    pub(crate) exits_seen: u64,
     pub(crate) next_plan: u64,
     /// The operator's question that the local list is newer than; see [`Self::confirm_members`].
     pub(crate) confirmed: Option<String>,
@@ -97,6 +99,7 @@ impl Agent {
             hooks: Vec::new(),
             asked_in: None,
             version: String::new(),
+            exits_seen: 0,
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),
             confirmed: None,

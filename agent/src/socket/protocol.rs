@@ -76,6 +76,9 @@ pub(crate) struct Exit {
     pub(crate) code: Option<i32>,
     /// The signal that ended it.
     pub(crate) signal: Option<i32>,
+    /// The first line it wrote to stderr.
+    #[serde(default)]
+    pub(crate) first_line: Option<String>,
     /// The last lines it wrote to stderr, oldest first.
     pub(crate) stderr: Vec<String>,
     /// A write-ahead log is there: the launcher ends too, and a new one will say hello.

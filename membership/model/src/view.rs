@@ -159,6 +159,7 @@ impl View {
             list: Reading::default(),
             refusal: None,
             setback: None,
+            failed_starts: None,
             token: token(self.claims + 1),
         }
     }

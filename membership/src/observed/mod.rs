@@ -155,6 +155,17 @@ pub struct Published {
     pub list: Option<MemberList>,
 }
 
+/// Runs of etcd that ended before they served, one after the other and in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FailedStarts {
+    /// The cause in etcd's own words, or the operating system's: one clause.
+    pub words: String,
+    /// The number of these runs.
+    pub count: u32,
+    /// The end of the last one.
+    pub last: Time,
+}
+
 /// Everything that one decision is made from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
@@ -168,6 +179,8 @@ pub struct Observed {
     pub disk: Disk,
     /// The etcd container.
     pub launcher: Launcher,
+    /// The starts of etcd that failed, if the last one did, until etcd serves.
+    pub failed_starts: Option<FailedStarts>,
     /// The StatefulSet, by a read of the API server.
     pub workload: Reading<Workload>,
     /// The StatefulSet, as the watch last told. Only ever a reason to look, never to act.
@@ -213,6 +226,7 @@ impl Observed {
             container_ends: false,
             disk: Disk::default(),
             launcher: Launcher::Absent,
+            failed_starts: None,
             workload: Reading::default(),
             hint: None,
             replicas: None,

@@ -280,3 +280,19 @@ pub(super) fn setback(value: &str) -> Result<Option<(Action, String)>, String> {
     };
     Ok(Some((action, words.into())))
 }
+
+/// Failed starts of etcd in a row, and the time since the last one.
+pub(super) fn failed_starts(value: &str, now: Time) -> Result<Option<FailedStarts>, String> {
+    if value == "none" {
+        return Ok(None);
+    }
+    let parts: Vec<_> = value.splitn(4, ' ').collect();
+    let [count, "for", seconds, words] = parts[..] else {
+        return Err("failed starts: count for 2s words".into());
+    };
+    Ok(Some(FailedStarts {
+        words: words.into(),
+        count: number(count)?,
+        last: since(&format!("for {seconds}"), now)?,
+    }))
+}

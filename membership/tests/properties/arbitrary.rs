@@ -277,6 +277,11 @@ fn decode_observed(bytes: &[u8]) -> Observed {
             })
         }),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
+        failed_starts: c.rarely(3).then(|| FailedStarts {
+            words: "no such flag".into(),
+            count: u32::from(c.up_to(9)),
+            last: c.since(),
+        }),
         setback: c.rarely(3).then(|| (Action::MarkFormed, "forbidden".into())),
         peers: c.reading(|c| c.peers(seat, leader)),
         token: "t".into(),

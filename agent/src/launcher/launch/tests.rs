@@ -125,6 +125,7 @@ async fn until_there_is_a_log_a_failed_start_asks_for_another_plan() {
             plan,
             code: Some(4),
             signal: None,
+            first_line: Some("starting".to_owned()),
             stderr,
             had_wal: false,
         };

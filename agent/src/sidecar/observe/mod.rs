@@ -1,6 +1,7 @@
 //! Looking: the volume, the launcher and the local etcd every time, the rest when the core needs it.
 
 mod etcd;
+mod failed_starts;
 mod launcher;
 mod peers;
 mod read;
@@ -59,6 +60,7 @@ impl Agent {
         let peers = needs.contains(&Need::Peers);
         self.look_at_api_server(at, needs, list.is_some()).await;
         self.look_at_etcd(at, peers, list).await;
+        self.forget_failed_starts();
     }
 
     /// Reads what `needs` names, all at the same time. For a member list, addresses are read if they are old.

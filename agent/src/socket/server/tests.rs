@@ -61,6 +61,7 @@ fn exit(plan: u64) -> Exit {
         plan,
         code: Some(1),
         signal: None,
+        first_line: Some("no".to_owned()),
         stderr: vec!["no".to_owned()],
         had_wal: false,
     }
