@@ -16,7 +16,7 @@ pub(crate) struct Kept {
     pub(crate) last: VecDeque<String>,
 }
 
-/// What is kept of a stream that goes somewhere else.
+/// A stream that goes somewhere else, of which lines are kept.
 #[derive(Debug)]
 pub(crate) struct Tail {
     kept: Arc<Mutex<Kept>>,
