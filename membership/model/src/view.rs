@@ -160,6 +160,9 @@ impl View {
             refusal: None,
             setback: None,
             failed_starts: None,
+            // The model has no clients.
+            draining: true,
+            drained: true,
             token: token(self.claims + 1),
         }
     }
