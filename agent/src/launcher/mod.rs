@@ -9,4 +9,5 @@
 
 pub(crate) mod launch;
 mod link;
+pub(crate) mod readiness;
 mod tail;
