@@ -71,19 +71,23 @@ impl Sight<'_> {
         let told = pod::obstacle(pod, self.now);
         match &told {
             Some(image) if pod::lacks_cause(image) => {
-                let events = events.of(pod.uid()).await;
-                let cause = event::not_pulled(&events);
-                cause.and_then(|cause| pod::with_cause(image, cause)).or(told)
+                return event::not_pulled(&events.of(pod.uid()).await).or(told);
             }
-            Some(other) if other.reason != Reason::Unschedulable => told,
-            None if !pod::is_being_set_up(pod) || self.is_new(pod) => None,
-            // Without its volume a pod gets no node, and the scheduler does not know why it has none.
-            _ => match self.unprovisioned(events, seat).await {
-                Some(obstacle) => Some(obstacle),
-                None if told.is_some() => told,
-                None => event::not_set_up(&events.of(pod.uid()).await, self.now),
-            },
+            Some(other) if other.reason != Reason::Unschedulable => return told,
+            None if !pod::waits(pod) || self.is_new(pod) => return None,
+            _ => {}
         }
+        let being_set_up = pod::is_being_set_up(pod);
+        if being_set_up {
+            // Without its volume a pod gets no node, and the scheduler does not know why it has none.
+            let obstacle = self.unprovisioned(events, seat).await.or(told);
+            if obstacle.is_some() {
+                return obstacle;
+            }
+        }
+        let events = events.of(pod.uid()).await;
+        let not_set_up = || event::not_set_up(&events, self.now).filter(|_| being_set_up);
+        event::not_pulled(&events).or_else(not_set_up)
     }
 
     async fn unprovisioned(&self, events: &Events, seat: u32) -> Option<Obstacle> {

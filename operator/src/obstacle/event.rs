@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use muster_api::Reason;
 
-use super::{Obstacle, introduced};
+use super::{Obstacle, introduced, pod};
 
 /// Time after which an Event tells of more than a first try that was too early: just after an object was made, caches
 /// of Kubernetes may not have it yet.
@@ -27,6 +27,8 @@ const SETTING_UP: &[(Reason, &str)] = &[
 ];
 /// Steps after which earlier failures are of the past.
 const PROGRESS: &[&str] = &["SuccessfulAttachVolume", "Pulling", "Pulled", "Created", "Started"];
+/// Steps after which a container's image was there.
+const BEGUN: &[&str] = &["Pulled", "Created", "Started"];
 /// Failures of a volume claim. The second is no warning: the claim asks for no class, and there is no default.
 const NO_VOLUME: &[&str] = &[Reason::ProvisioningFailed.name(), "FailedBinding"];
 /// The introduction of the Event that says of a volume only that it is waited for. Others have the cause.
@@ -90,11 +92,20 @@ pub(crate) fn not_provisioned(events: &[Event], claim: &str, now: Timestamp) -> 
     ))
 }
 
-/// Returns why an image could not be pulled, from the pod's Events.
-pub(crate) fn not_pulled(events: &[Event]) -> Option<&str> {
+/// Returns the obstacle of an image that could not be pulled, from the pod's Events, in the words that the pod's status
+/// has a little later. A container's own progress ends it, and no other's.
+pub(crate) fn not_pulled(events: &[Event]) -> Option<Obstacle> {
     newest_first(events).into_iter().find_map(|event| {
         let rest = words(event).strip_prefix("Failed to pull image ")?;
-        rest.split_once("\": ").map(|(_, cause)| cause)
+        let (_, cause) = rest.split_once("\": ")?;
+        let path = event.involved_object.field_path.as_deref()?;
+        let (_, container) = path.trim_end_matches('}').split_once('{')?;
+        let later = |other: &Event| {
+            let same = other.involved_object.field_path.as_deref() == Some(path);
+            same && last(other) > last(event) && other.reason.as_deref().is_some_and(|word| BEGUN.contains(&word))
+        };
+        let clause = introduced(&pod::not_pulled(container), cause);
+        (!events.iter().any(later)).then(|| Obstacle::new(Reason::ImagePullBackOff, clause))
     })
 }
 
@@ -309,14 +320,30 @@ mod tests {
     }
 
     #[test]
-    fn an_event_knows_why_an_image_could_not_be_pulled() {
-        let failed = event(
-            "Failed",
-            "11:58:10",
-            "11:59:50",
-            "Failed to pull image \"no/such:1\": not found",
-        );
-        let error = event("Failed", "11:58:10", "11:59:51", "Error: ErrImagePull");
-        assert_eq!(not_pulled(&[failed, error]), Some("not found"));
+    fn an_image_is_told_by_events_before_the_pod_tells_it_and_in_the_same_words() {
+        let of = |container: &str, reason: &str, at: &str, message: &str| {
+            let mut event = event(reason, at, at, message);
+            event.involved_object.field_path = Some(container.to_owned());
+            event
+        };
+        let (etcd, agent) = ("spec.containers{etcd}", "spec.initContainers{agent}");
+        // All in one second, as on a real node.
+        let mut events = vec![
+            of(agent, "Started", "11:59:50", "Container started"),
+            of(etcd, "Pulling", "11:59:50", "Pulling image \"no/such:1\""),
+            of(etcd, "Failed", "11:59:50", "Error: ErrImagePull"),
+            of(
+                etcd,
+                "Failed",
+                "11:59:50",
+                "Failed to pull image \"no/such:1\": connection refused",
+            ),
+        ];
+        let clause = "the image of container etcd cannot be pulled: connection refused".to_owned();
+        assert_eq!(told(not_pulled(&events)), Some(("ImagePullBackOff", clause)));
+        events.push(of(agent, "Started", "11:59:55", "Container started"));
+        assert!(not_pulled(&events).is_some(), "another container has begun");
+        events.push(of(etcd, "Pulled", "11:59:55", "Successfully pulled image"));
+        assert_eq!(not_pulled(&events), None);
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use muster_api::Reason;
 
-use super::{Obstacle, introduced, words};
+use super::{Obstacle, introduced};
 
 /// States of a container whose image is not there. `ContainerCreating`, for one, passes by itself.
 const NO_IMAGE: &[&str] = &[
@@ -60,6 +60,13 @@ pub(crate) fn is_being_set_up(pod: &Pod) -> bool {
     !condition_is(pod, "PodReadyToStartContainers", "True") && !containers(pod).any(begun)
 }
 
+/// True as long as a container has not begun: the kubelet writes why only when it tries again, up to a quarter of a
+/// minute later.
+pub(crate) fn waits(pod: &Pod) -> bool {
+    let waiting = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.waiting.is_some());
+    is_being_set_up(pod) || containers(pod).any(waiting)
+}
+
 fn condition_is(pod: &Pod, kind: &str, status: &str) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let is =
@@ -94,8 +101,7 @@ fn stuck(container: &ContainerStatus, now: Timestamp) -> Option<Obstacle> {
     if let Some(waiting) = state.and_then(|state| state.waiting.as_ref()) {
         let reason = waiting.reason.as_deref().unwrap_or_default();
         if NO_IMAGE.contains(&reason) {
-            let what = format!("the image of container {name} cannot be pulled");
-            return Some(told(Reason::ImagePullBackOff, &what, waiting));
+            return Some(told(Reason::ImagePullBackOff, &not_pulled(name), waiting));
         }
         if NOT_CREATED.contains(&reason) {
             let what = format!("container {name} cannot start");
@@ -123,6 +129,11 @@ fn stuck(container: &ContainerStatus, now: Timestamp) -> Option<Obstacle> {
     })
 }
 
+/// The introduction of the cause for which the image of a container is not there.
+pub(super) fn not_pulled(container: &str) -> String {
+    format!("the image of container {container} cannot be pulled")
+}
+
 /// A state in which a container waits, with the cause that it gives.
 fn told(reason: Reason, what: &str, waiting: &ContainerStateWaiting) -> Obstacle {
     let state = waiting.reason.as_deref().filter(|state| !TURNS.contains(state));
@@ -142,15 +153,6 @@ fn cause(message: &str) -> &str {
         Some((state, cause)) if NO_IMAGE.contains(&state) => cause,
         _ => rest,
     }
-}
-
-/// The obstacle with the cause that an Event tells, if it is an image of which the pod itself does not tell it.
-pub(crate) fn with_cause(obstacle: &Obstacle, cause: &str) -> Option<Obstacle> {
-    let (what, _) = lacks_cause(obstacle).then(|| obstacle.clause.split_once(BACK_OFF))??;
-    Some(Obstacle::new(
-        obstacle.reason,
-        format!("{what}{}", words::clause(cause)),
-    ))
 }
 
 /// True if the pod tells only that the kubelet waits until it pulls an image again.
@@ -269,13 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_that_an_older_kubelet_does_not_repeat_is_taken_from_an_event() {
+    fn an_older_kubelet_does_not_repeat_the_cause_while_it_waits() {
         let waits = waiting("ImagePullBackOff", "Back-off pulling image \"no/such:1\"");
-        let poor = of_status(etcd(waits, 0, json!({}))).unwrap();
-        assert!(lacks_cause(&poor), "{poor:?}");
-        let rich = of_status(etcd(waiting("ErrImagePull", "not found"), 0, json!({})));
-        assert_eq!(with_cause(&poor, "not found"), rich);
-        assert_eq!(with_cause(&rich.unwrap(), "something else"), None);
+        assert!(lacks_cause(&of_status(etcd(waits, 0, json!({}))).unwrap()));
+        let tries = waiting("ErrImagePull", "not found");
+        assert!(!lacks_cause(&of_status(etcd(tries, 0, json!({}))).unwrap()));
     }
 
     #[test]
@@ -375,8 +375,9 @@ mod tests {
         let now = NOW.parse().unwrap();
         let creating = pod(waiting("ContainerCreating", ""));
         assert_eq!(obstacle(&creating, now), None);
-        assert!(is_being_set_up(&creating));
-        assert!(!is_being_set_up(&pod(running_since("2026-11-27T11:58:30Z"))));
+        assert!(is_being_set_up(&creating) && waits(&creating));
+        let running = pod(running_since("2026-11-27T11:58:30Z"));
+        assert!(!is_being_set_up(&running) && !waits(&running));
         assert_eq!(obstacle(&Pod::default(), now), None);
     }
 }

@@ -180,6 +180,23 @@ async fn a_pod_that_should_have_its_volumes_by_now_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_image_is_asked_for_while_the_kubelet_has_not_written_that_it_cannot_be_pulled() {
+    let mut status = creating();
+    status["initContainerStatuses"] = json!([{ "name": "agent", "ready": true, "restartCount": 0, "image": "",
+        "imageID": "", "state": { "running": {} } }]);
+    let mut bench = bench().with_pod("2026-11-27T11:59:00Z", status).with_event(
+        "pod",
+        "Failed",
+        "Failed to pull image \"no/such:1\": connection refused",
+    );
+    let events = bench.events.as_mut().unwrap().get_mut("pod").unwrap();
+    events[0]["involvedObject"] = json!({ "fieldPath": "spec.containers{etcd}" });
+    let (obstacle, asked) = bench.look().await;
+    assert_eq!(obstacle.unwrap().reason, Reason::ImagePullBackOff);
+    assert_eq!(asked, ["pod"]);
+}
+
+#[tokio::test]
 async fn nothing_is_read_of_pods_that_are_ready_or_tell_all_themselves() {
     let ready = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
     let mut pulls = creating();
