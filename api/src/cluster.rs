@@ -38,6 +38,7 @@ use crate::{rules, version};
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", description = "Pod of the member that leads the cluster"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "etcd version of the pod template"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.summary", description = "State of the cluster in one word, for example Ready, Growing or QuorumLost"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Cause of what is out of order in one word, for example Unschedulable; empty while nothing is"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the EtcdCluster was created"),
     validation = rules::name()
 )]

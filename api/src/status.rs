@@ -25,6 +25,12 @@ pub struct EtcdClusterStatus {
     /// Refused or Invalid. The conditions have the details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// Cause of what is out of order, in one CamelCase word of a fixed list
+    /// (docs/operations.md), for example Unschedulable or ImagePullBackOff;
+    /// absent while nothing is. The condition Degraded or Stalled has the
+    /// sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Conditions of the cluster: Ready, Progressing, Degraded, QuorumLost, and
     /// where they apply Stalled, EvenSize, SharedNode and VersionAdvisory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -10,6 +10,7 @@ use muster_api::cluster::EtcdCluster;
 use crate::error::named;
 use crate::events::recorder::EventRecorder;
 use crate::service::http::Vitals;
+use crate::service::refusals::Refusals;
 use crate::service::retry::Failures;
 
 /// Time after which a cluster is reconciled and its objects are written without a cause, in case a change was missed.
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) events: EventRecorder,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) failures: Failures,
+    /// Evictions that are not allowed.
+    pub(crate) refusals: Refusals,
     pub(crate) dependents: DependentsCache,
 }
 

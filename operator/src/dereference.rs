@@ -1,8 +1,11 @@
 //! Reads what a reconciliation depends on, from the API server alone. Client required.
 
+use std::collections::BTreeMap;
+
 use futures::TryFutureExt;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use muster_api::cluster::EtcdCluster;
@@ -11,10 +14,11 @@ use muster_api::status::EtcdClusterStatus;
 
 pub(crate) use self::claims::ClaimView;
 use crate::error::ReconcileError;
-use crate::obstacle;
+use crate::obstacle::{self, Obstacle};
 use crate::stored;
 
 mod claims;
+mod obstacles;
 
 /// The objects of a cluster as they were read.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub(crate) struct ObservedCluster {
     pub(crate) claims: Vec<ClaimView>,
     /// The revision that its pods were made from, if they have outlived their StatefulSet.
     pub(crate) revision: Option<ControllerRevision>,
+    /// The obstacles that keep wanted pods from running, by seat.
+    pub(crate) obstacles: BTreeMap<u32, Obstacle>,
 }
 
 /// A pod of the cluster.
@@ -47,8 +53,6 @@ pub(crate) struct PodView {
     pub(crate) revision: Option<String>,
     /// The node that it runs on.
     pub(crate) node: Option<String>,
-    /// The clause that says what keeps it from running, if something does.
-    pub(crate) obstacle: Option<String>,
 }
 
 impl ObservedCluster {
@@ -88,7 +92,8 @@ pub(crate) async fn dereference(
         return Ok(None);
     };
     let cluster = stored::read(cluster)?;
-    let mut pods: Vec<PodView> = pods.items.iter().filter_map(|pod| pod_view(&names, pod)).collect();
+    let found = pods.items;
+    let mut pods: Vec<PodView> = found.iter().filter_map(|pod| pod_view(&names, pod)).collect();
     pods.sort_by_key(|pod| pod.seat);
     let all = set.is_none() || record.is_none();
     let claims = if all || cluster.spec.storage.ephemeral.is_none() {
@@ -104,6 +109,20 @@ pub(crate) async fn dereference(
         }
         _ => None,
     };
+    let obstacles = match &set {
+        Some(set) => {
+            let sight = obstacles::Sight {
+                cluster: &cluster,
+                names: &names,
+                set,
+                pods: &found,
+                claims: &claims,
+                now: Timestamp::now(),
+            };
+            obstacles::read(client, namespace, &sight).await
+        }
+        None => BTreeMap::new(),
+    };
     Ok(Some(ObservedCluster {
         cluster,
         set,
@@ -111,25 +130,19 @@ pub(crate) async fn dereference(
         pods,
         claims,
         revision,
+        obstacles,
     }))
 }
 
 fn pod_view(names: &Names, pod: &Pod) -> Option<PodView> {
     let name = pod.name_any();
-    let status = pod.status.as_ref();
-    let conditions = status
-        .and_then(|status| status.conditions.as_deref())
-        .unwrap_or_default();
     Some(PodView {
         seat: names.seat_of_pod(&name)?,
         uid: pod.uid()?,
-        ready: conditions
-            .iter()
-            .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        ready: obstacle::pod::is_ready(pod),
         terminating: pod.meta().deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-        obstacle: obstacle::of(pod),
         name,
     })
 }

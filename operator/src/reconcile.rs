@@ -9,8 +9,8 @@
 //!   adopt        writes   Plan ─▶ the EtcdCluster's size, if somebody scaled the StatefulSet
 //!   apply        writes   Prepared ─▶ Applied
 //!   claims       writes   Plan ─▶ marks and owners of volume claims
-//!   status       writes   Applied ─▶ conditions, summary, Events
 //!   evict        writes   Plan ─▶ one pod less, if the StatefulSet needed no write
+//!   status       writes   Applied ─▶ conditions, summary, Events
 //!   clean up     writes   Plan ─▶ claims and status entries of seats that left
 //! ```
 //!
@@ -18,8 +18,9 @@
 //! from happening, and the next reconciliation begins with what is there then. A reconciliation that does not get
 //! that far writes nothing but the status, which says why.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -28,12 +29,14 @@ use muster_api::cluster::EtcdCluster;
 use muster_api::status::EtcdClusterStatus;
 
 use crate::apply::Target;
+use crate::apply::evict::Eviction;
 use crate::build::prepared::{Prepared, prepare};
 use crate::context::{Context, RESYNC};
 use crate::controller::ClusterKey;
 use crate::dereference::{ObservedCluster, PodView, dereference};
 use crate::error::{ReconcileError, named};
 use crate::events;
+use crate::obstacle::look::next_look;
 use crate::ownership::Blocked;
 use crate::plan::size::SizePlan;
 use crate::plan::{Plan, plan};
@@ -59,6 +62,7 @@ pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result
         Ok(Some(observed)) => observed,
         Ok(None) => {
             context.dependents.forget(cluster);
+            context.refusals.ended(&named(cluster));
             return Ok(Action::await_change());
         }
         Err(ReconcileError::Unreadable(unreadable)) => {
@@ -126,34 +130,70 @@ async fn carry_out(
     }
     // After the StatefulSet, which gave claims away in earlier releases; before the status says that the spec is in effect.
     target.mark_claims(&plan.claims).await?;
-    let health = HealthInput::new(valid, observed, published, plan, &applied);
-    report(context, observed, &Outcome::Applied(&applied, health)).await?;
-
     // What was just written has to settle first.
-    let refused = match plan.rollout.evict.as_ref().filter(|_| !applied.written()) {
-        Some(pod) => !replace(context, &target, cluster, pod).await?,
-        None => false,
+    let evicted = match plan.rollout.evict.as_ref().filter(|_| !applied.written()) {
+        Some(pod) => replace(context, &target, cluster, pod).await,
+        None => {
+            if plan.rollout.evict.is_none() {
+                context.refusals.ended(&named(cluster));
+            }
+            Ok(Replacement::Done)
+        }
     };
+    let refused = match &evicted {
+        Ok(Replacement::Refused(obstacle)) => Some(obstacle.as_str()),
+        _ => None,
+    };
+    let health = HealthInput::new(valid, observed, published, plan, &applied).with_refusal(refused);
+    report(context, observed, &Outcome::Applied(&applied, health)).await?;
+    let evicted = evicted?;
     target.clean_up(cluster, &plan.cleanup).await?;
-    Ok(Action::requeue(if refused { EVICTION_RETRY } else { RESYNC }))
+    Ok(Action::requeue(match evicted {
+        Replacement::Done => next_look(observed, plan.size.size, Timestamp::now()).unwrap_or(RESYNC),
+        Replacement::Waiting | Replacement::Refused(_) => EVICTION_RETRY,
+    }))
 }
 
-/// Evicts a pod so that it is made from the new template; false if the API server does not allow it now.
+/// The end of the step that replaces a pod.
+enum Replacement {
+    /// A pod ends, or none is to be replaced.
+    Done,
+    /// It is tried again.
+    Waiting,
+    /// It is tried again, and told: the sentence.
+    Refused(String),
+}
+
+/// Evicts a pod so that it is made from the new template.
 async fn replace(
     context: &Context,
     target: &Target<'_>,
     cluster: &EtcdCluster,
     pod: &PodView,
-) -> Result<bool, ReconcileError> {
-    if !target.evict(pod).await? {
-        return Ok(false);
+) -> Result<Replacement, ReconcileError> {
+    let name = named(cluster);
+    let answer = target.evict(pod).await?;
+    if let Eviction::NotNow(words) | Eviction::Refused(words) = &answer {
+        let lasts = context.refusals.refused(&name, Instant::now());
+        return Ok(if lasts || matches!(answer, Eviction::Refused(_)) {
+            Replacement::Refused(format!(
+                "{} cannot be evicted in order to be replaced: {words}",
+                pod.name
+            ))
+        } else {
+            Replacement::Waiting
+        });
     }
+    if answer == Eviction::Again {
+        return Ok(Replacement::Waiting);
+    }
+    context.refusals.ended(&name);
     context.vitals.metrics.evicted();
     let note = format!("{} is replaced, as the pod template changed.", pod.name);
-    tracing::info!(cluster = named(cluster), pod = pod.name, "{note}");
+    tracing::info!(cluster = name, pod = pod.name, "{note}");
     let event = events::event(EventType::Normal, Reason::PodReplaced, &note);
     context.events.publish(cluster, &[event]).await;
-    Ok(true)
+    Ok(Replacement::Done)
 }
 
 /// Announces the step of sizing that was just written to the StatefulSet.

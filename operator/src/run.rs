@@ -145,6 +145,7 @@ async fn lead(
         agent_image: settings.agent_image.clone(),
         vitals: vitals.clone(),
         failures: Default::default(),
+        refusals: Default::default(),
         dependents: Default::default(),
     });
     let work = controller::run(

@@ -34,7 +34,7 @@ macro_rules! reasons {
 
             /// The word itself, in CamelCase as Kubernetes writes reasons.
             #[must_use]
-            pub fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $( Self::$name => stringify!($name), )+ }
             }
 
@@ -67,6 +67,8 @@ reasons! {
     ClusterLost: Seat AgentEvent Condition OperatorEvent, "No volume of the wanted seats holds the cluster's data.";
     CorruptData: Seat, "etcd cannot open the data on the volume.";
     CorruptDataSetAside: AgentEvent, "Data that etcd could not open was moved to the archive.";
+    CrashLoopBackOff: Condition OperatorEvent, "A container of a pod ends again and again.";
+    CreateContainerError: Condition OperatorEvent, "A container of a pod cannot be created or started.";
     Creating: Condition OperatorEvent, "The StatefulSet is created, or the cluster is not formed yet.";
     DataSetAside: AgentEvent, "Data that must not start again was moved to the archive.";
     EtcdDoesNotStart: Seat Condition, "etcd ends before it serves, again and again in the same way.";
@@ -74,12 +76,18 @@ reasons! {
     EtcdStarting: Seat, "etcd has started and does not answer yet.";
     EvenSize: Condition OperatorEvent, "An even size tolerates no more failures than the odd size below it.";
     EvictingLearner: Seat, "A learner without progress is removed, so that others can join.";
+    EvictionRefused: Condition OperatorEvent, "A pod is to be replaced, and the API server refuses its eviction.";
+    FailedAttachVolume: Condition OperatorEvent, "A volume cannot be attached to a pod's node.";
+    FailedCreate: Condition OperatorEvent, "Kubernetes cannot create a pod: a quota, an admission policy or Pod Security refuses it.";
+    FailedCreatePodSandBox: Condition OperatorEvent, "A node cannot set a pod up, for example its network.";
+    FailedMount: Condition OperatorEvent, "A volume of a pod cannot be mounted.";
     ForeignObject: Condition OperatorEvent, "An object with a name that the cluster needs belongs to somebody else.";
     Formed: AgentEvent, "The cluster is formed: its first member serves.";
     Founding: Seat AgentEvent, "The seat starts the cluster as its first member.";
     Growing: Condition OperatorEvent, "Replicas are raised to the size.";
     Hibernated: Condition, "The size is 0: there are no pods; volume claims keep the data, ephemeral storage does not.";
     Hibernating: Condition OperatorEvent, "The size is 0 and the pods end; no member leaves.";
+    ImagePullBackOff: Condition OperatorEvent, "An image of a pod cannot be pulled.";
     InvalidSpec: Condition OperatorEvent, "The spec holds something that cannot work; the message names the field.";
     Joining: Seat AgentEvent Condition, "A seat is being added to the cluster.";
     KnownDefects: Condition OperatorEvent, "The etcd version has defects that matter here.";
@@ -97,11 +105,13 @@ reasons! {
     NameNotPublished: Seat, "The pod's name is not in the EndpointSlice yet.";
     NoMemberAnswers: Seat, "No member of the cluster answers a linearizable read.";
     NoQuorum: Seat AgentEvent, "etcd has no leader: fewer members than a quorum answer.";
+    OOMKilled: Condition OperatorEvent, "A container of a pod was killed because it needs more memory than its limit.";
     OlderDataPossible: Seat, "The cluster is not founded as long as older data may exist.";
     PodEnding: Seat, "The pod ends and its seat stays a member.";
     PodReplaced: OperatorEvent, "A pod was evicted, because the pod template changed.";
     Promoted: Seat AgentEvent, "The learner has caught up and votes.";
     Promoting: Seat, "A learner that has caught up is being promoted.";
+    ProvisioningFailed: Condition OperatorEvent, "A volume claim gets no volume.";
     PublishingMembers: Seat, "The members are published for the agent beside the leader, which does not do it.";
     QuorumAtRisk: Seat, "A step waits, because too few voters answer for the quorum to be safe after it.";
     QuorumBack: AgentEvent, "The seat sees a quorum again.";
@@ -127,6 +137,7 @@ reasons! {
     Steady: Condition, "The cluster has the pods that its size asks for.";
     Unknown: Condition, "Nobody can say.";
     UnreadableObject: Condition OperatorEvent, "This release cannot read the EtcdCluster; the message names the field.";
+    Unschedulable: Condition OperatorEvent, "The scheduler finds no node for a pod.";
     Updating: Condition, "Pods are replaced one at a time, because the pod template changed.";
     VolumeLocked: Seat, "Another pod of the seat holds the volume.";
     VolumeLost: Seat, "The log that was on the volume is gone: the seat joins as new.";

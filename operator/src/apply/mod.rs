@@ -27,7 +27,7 @@ use crate::stored;
 
 mod claims;
 mod cleanup;
-mod evict;
+pub(crate) mod evict;
 #[cfg(test)]
 mod tests;
 

@@ -201,6 +201,8 @@ fn cluster_rules() -> Vec<PolicyRule> {
         rule("", &["persistentvolumeclaims"], &["get", "list", "patch", "delete"]),
         rule("discovery.k8s.io", &["endpointslices"], READ),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
+        // Only Events tell why a pod is not created, and why its volume is not there.
+        rule("", &["events"], &["list"]),
     ]
 }
 

@@ -185,6 +185,7 @@ mod tests {
             pods,
             claims: vec![claim],
             revision: None,
+            obstacles: Default::default(),
         }
     }
 

@@ -187,6 +187,7 @@ mod tests {
                 pods: self.pods.clone(),
                 claims: self.claims.clone(),
                 revision: None,
+                obstacles: Default::default(),
             };
             let member = |seat: &u32| MemberStatus {
                 id: HexId((*seat).into()),

@@ -115,6 +115,7 @@ mod tests {
             pods: Vec::new(),
             claims: Vec::new(),
             revision: None,
+            obstacles: Default::default(),
         }
     }
 

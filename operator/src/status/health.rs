@@ -1,16 +1,18 @@
 //! The health of a cluster, from its pods, its plan, and what agents publish. No client.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use muster_api::Reason;
 use muster_api::names::Names;
 use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhase, SeatStatus};
 
+use self::trouble::Trouble;
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
 };
 use crate::dereference::{ObservedCluster, PodView};
+use crate::obstacle::Obstacle;
 use crate::plan::Plan;
 use crate::plan::birth_record::{self, RecordStep};
 use crate::plan::size::{SizePlan, SizeStep};
@@ -19,6 +21,7 @@ use crate::validate::ValidatedCluster;
 mod placement;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 /// The facts that the health of a cluster is judged from.
 #[derive(Debug, Clone)]
@@ -33,12 +36,18 @@ pub(crate) struct HealthInput<'a> {
     pub(crate) record_missing: bool,
     /// The mistake in a birth record that agents cannot read.
     pub(crate) record_damage: Option<String>,
+    /// The obstacles that keep wanted pods from running, by seat.
+    pub(crate) obstacles: &'a BTreeMap<u32, Obstacle>,
+    /// The clause that says which eviction is refused, and why.
+    pub(crate) refusal: Option<&'a str>,
 }
 
 /// A cluster's summary and conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Health {
     pub(crate) summary: Summary,
+    /// The cause of what is out of order, if something is.
+    pub(crate) cause: Option<Reason>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -47,34 +56,17 @@ pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
         return lost(input, &message);
     }
     let quorum = input.quorum();
-    let progress = input.progress();
+    let hindrances = input.hindrances();
+    let progress = input.progress().map(|progress| progress.held_up_by(&hindrances));
     let trouble = input.trouble(quorum, progress.is_some());
-    let unready = input.unready();
     let asleep = input.plan.size == 0;
-
-    let all_ready = match input.plan.size {
-        1 => "The one member votes and is ready.".to_owned(),
-        size => format!("All {size} members vote and are ready."),
-    };
-    let ready = if asleep {
-        Finding::new(
-            READY,
-            false,
-            Reason::Hibernated,
-            if input.cluster.claim.is_some() {
-                "The cluster has no pods, and all its data is kept."
-            } else {
-                "The cluster has no pods. Its storage is ephemeral, so its data went with them."
-            },
-        )
-    } else if quorum == Quorum::Lost {
-        Finding::new(READY, false, Reason::QuorumLost, input.lost_quorum())
-    } else if let Some(progress) = &progress {
-        Finding::new(READY, false, progress.reason, progress.message.clone())
-    } else if let Some(trouble) = &trouble {
-        Finding::new(READY, false, trouble.reason, trouble.message.clone())
-    } else {
-        Finding::new(READY, true, Reason::MembersReady, all_ready)
+    let cause = input.cause(trouble.as_ref());
+    let summary = match (&progress, &trouble) {
+        _ if asleep && input.unready().is_empty() && input.pods.is_empty() => Summary::Hibernated,
+        _ if quorum == Quorum::Lost && input.plan.step != SizeStep::Rescue => Summary::QuorumLost,
+        (Some(progress), _) => progress.summary,
+        (None, Some(_)) => Summary::Degraded,
+        (None, None) => Summary::Ready,
     };
     let lost = match quorum {
         Quorum::Ok => Finding::new(QUORUM_LOST, false, Reason::QuorumPresent, "The cluster serves."),
@@ -86,16 +78,8 @@ pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
             "No member says whether there is a quorum.",
         ),
     };
-    let summary = match (&progress, &trouble) {
-        _ if asleep && unready.is_empty() && input.pods.is_empty() => Summary::Hibernated,
-        _ if quorum == Quorum::Lost && input.plan.step != SizeStep::Rescue => Summary::QuorumLost,
-        (Some(progress), _) => progress.summary,
-        (None, Some(_)) => Summary::Degraded,
-        (None, None) => Summary::Ready,
-    };
-
     let mut findings = vec![
-        ready,
+        input.ready(quorum, trouble.as_ref(), progress.as_ref()),
         match progress {
             Some(progress) => Finding::new(PROGRESSING, true, progress.reason, progress.message),
             None => Finding::new(PROGRESSING, false, Reason::Steady, input.plan.why.clone()),
@@ -107,7 +91,11 @@ pub(crate) fn assess(input: &HealthInput<'_>) -> Health {
         lost,
     ];
     findings.extend(input.warnings());
-    Health { summary, findings }
+    Health {
+        summary,
+        cause,
+        findings,
+    }
 }
 
 /// Every volume is gone: nothing happens until a person decides.
@@ -123,6 +111,7 @@ fn lost(input: &HealthInput<'_>, message: &str) -> Health {
     findings.extend(input.warnings());
     Health {
         summary: Summary::Lost,
+        cause: Some(Reason::ClusterLost),
         findings,
     }
 }
@@ -133,9 +122,16 @@ struct Progress {
     message: String,
 }
 
-struct Trouble {
-    reason: Reason,
-    message: String,
+impl Progress {
+    /// The step, and what keeps it from its end unless the step's own sentence has it.
+    fn held_up_by(mut self, sentences: &[String]) -> Self {
+        for sentence in sentences {
+            if !self.message.contains(sentence) {
+                self.message = format!("{} {sentence}", self.message);
+            }
+        }
+        self
+    }
 }
 
 impl<'a> HealthInput<'a> {
@@ -154,7 +150,14 @@ impl<'a> HealthInput<'a> {
             outdated: plan.rollout.outdated(applied.set()),
             record_missing: plan.record == RecordStep::Missing,
             record_damage: observed.record.as_ref().and_then(birth_record::damage),
+            obstacles: &observed.obstacles,
+            refusal: None,
         }
+    }
+
+    /// The same facts, with an eviction that is refused.
+    pub(crate) fn with_refusal(self, refusal: Option<&'a str>) -> Self {
+        Self { refusal, ..self }
     }
 
     fn names(&self) -> &Names {
@@ -196,6 +199,30 @@ impl<'a> HealthInput<'a> {
         // Without the seat's name: whichever of them says it, it is the same.
         let nobody_runs = self.alive().all(|seat| seat.quorum == Quorum::Unknown);
         (settled && nobody_runs).then(|| format!("A person has to decide: {}", seat.why))
+    }
+
+    /// The condition that all is as it should be. What is out of order comes before what is under way: it may be why nothing moves.
+    fn ready(&self, quorum: Quorum, trouble: Option<&Trouble>, progress: Option<&Progress>) -> Finding {
+        let finding = |reason, message: &str| Finding::new(READY, false, reason, message);
+        match (trouble, progress) {
+            _ if self.plan.size == 0 && self.cluster.claim.is_some() => {
+                finding(Reason::Hibernated, "The cluster has no pods, and all its data is kept.")
+            }
+            _ if self.plan.size == 0 => finding(
+                Reason::Hibernated,
+                "The cluster has no pods. Its storage is ephemeral, so its data went with them.",
+            ),
+            _ if quorum == Quorum::Lost => finding(Reason::QuorumLost, &self.lost_quorum()),
+            (Some(trouble), _) => finding(trouble.reason, &trouble.message),
+            (None, Some(progress)) => finding(progress.reason, &progress.message),
+            (None, None) => {
+                let all_ready = match self.plan.size {
+                    1 => "The one member votes and is ready.".to_owned(),
+                    size => format!("All {size} members vote and are ready."),
+                };
+                Finding::new(READY, true, Reason::MembersReady, all_ready)
+            }
+        }
     }
 
     fn progress(&self) -> Option<Progress> {
@@ -267,46 +294,6 @@ impl<'a> HealthInput<'a> {
         })
     }
 
-    fn trouble(&self, quorum: Quorum, progressing: bool) -> Option<Trouble> {
-        if self.record_missing {
-            let message = format!(
-                "ConfigMap {} is missing, and no agent has published the cluster's ID yet; until one does, no member can join.",
-                self.names().birth_record()
-            );
-            return Some(Trouble {
-                reason: Reason::BirthRecordMissing,
-                message,
-            });
-        }
-        if let Some(damage) = &self.record_damage {
-            let message = format!(
-                "ConfigMap {} cannot be read, so no member can join until it is corrected: {damage}.",
-                self.names().birth_record()
-            );
-            return Some(Trouble {
-                reason: Reason::BirthRecordDamaged,
-                message,
-            });
-        }
-        let refused = self.status.seats.iter().find(|seat| seat.phase == SeatPhase::Refused);
-        if let Some(seat) = refused {
-            return Some(Trouble {
-                reason: Reason::SeatRefused,
-                message: sentence(seat),
-            });
-        }
-        if quorum == Quorum::Lost {
-            return Some(Trouble {
-                reason: Reason::QuorumLost,
-                message: self.lost_quorum(),
-            });
-        }
-        (!progressing && !self.unready().is_empty()).then(|| Trouble {
-            reason: Reason::MembersNotReady,
-            message: self.waiting_seats(),
-        })
-    }
-
     fn warnings(&self) -> Vec<Finding> {
         let size = self.plan.size;
         let even = (size >= 2 && size.is_multiple_of(2)).then(|| {
@@ -338,61 +325,4 @@ impl<'a> HealthInput<'a> {
         let seat = |member: &MemberStatus| self.names().seat_of_peer_url(&member.peer_url);
         self.status.members.iter().filter(which).filter_map(seat).collect()
     }
-
-    /// The sentences of the seats that are not ready.
-    fn waiting_seats(&self) -> String {
-        let unready = self.unready();
-        let said: Vec<String> = unready.iter().filter_map(|seat| self.seat_sentence(*seat)).collect();
-        if !said.is_empty() {
-            return said.join(" ");
-        }
-        let names: Vec<String> = unready.iter().map(|seat| self.names().pod(*seat)).collect();
-        match names.as_slice() {
-            [] => "Every pod is ready.".to_owned(),
-            [name] => format!("{name} is not ready."),
-            _ => format!("{} are not ready.", names.join(", ")),
-        }
-    }
-
-    /// The seats that miss the quorum, the sentences of the others, and the next command for a person.
-    fn lost_quorum(&self) -> String {
-        let (lost, others): (Vec<&SeatStatus>, Vec<&SeatStatus>) =
-            self.alive().partition(|seat| seat.quorum == Quorum::Lost);
-        let names: Vec<&str> = lost.iter().map(|seat| seat.name.as_str()).collect();
-        let voters = lost.iter().map(|seat| seat.voters).max().unwrap_or(0);
-        // The sentence of one that is left has the command that fits how it stands.
-        let first = lost.iter().min_by_key(|seat| seat.phase != SeatPhase::Voter);
-        let own: String = first.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
-        let said: String = others.iter().map(|seat| format!(" {}.", sentence(seat))).collect();
-        if self.plan.step == SizeStep::Rescue {
-            return format!("{}{said}", self.plan.why);
-        }
-        let namespace = self.cluster.namespace.iter().map(|name| format!(" --namespace {name}"));
-        let kubectl = format!("kubectl{}", namespace.collect::<String>());
-        format!(
-            "{} of {voters} voters answer without a quorum: {}. It is back as soon as enough of the others are: {kubectl} get pods --selector {}.{own}{said}",
-            lost.len(),
-            names.join(", "),
-            self.names().selector_text(),
-        )
-    }
-
-    /// The sentence about a seat that is not ready: of Kubernetes, if that keeps its pod from running, else the agent's.
-    fn seat_sentence(&self, seat: u32) -> Option<String> {
-        let pod = self.names().pod(seat);
-        let unready = self.pods.iter().find(|view| view.name == pod && !view.ready);
-        if let Some(obstacle) = unready.and_then(|view| view.obstacle.as_ref()) {
-            return Some(format!("{pod}: {obstacle}."));
-        }
-        self.status.seats.iter().find(|entry| entry.name == pod).map(sentence)
-    }
-}
-
-/// A seat's sentence, with the reason that its agent gives, which may be a word of another release.
-fn sentence(seat: &SeatStatus) -> String {
-    let reason = match seat.reason.as_str() {
-        "" => String::new(),
-        reason => format!(", {reason}"),
-    };
-    format!("{} ({}{reason}): {}", seat.name, seat.phase, seat.why)
 }

@@ -91,6 +91,7 @@ pub(crate) fn render_unreadable(unreadable: &Unreadable, now: &Time) -> EtcdClus
     EtcdClusterStatus {
         observed_generation: cluster.metadata.generation,
         summary: Some(blocker.summary.name().to_owned()),
+        reason: Some(blocker.reason.name().to_owned()),
         conditions: conditions(cluster, blocker.findings(true), KEPT, now),
         replicas: stored.replicas,
         ready_replicas: stored.ready_replicas,
@@ -118,15 +119,21 @@ pub(crate) fn render(observed: &ObservedCluster, outcome: &Outcome<'_>, now: &Ti
         .iter()
         .filter(|pod| pod.ready && !pod.terminating && pod.seat < wanted)
         .count();
-    let (summary, findings, version) = match outcome {
+    let (summary, cause, findings, version) = match outcome {
         Outcome::Applied(_, input) => {
             let health = health::assess(input);
-            (health.summary, health.findings, Some(input.cluster.version.to_string()))
+            let version = input.cluster.version.to_string();
+            (health.summary, health.cause, health.findings, Some(version))
         }
         Outcome::Waiting(blocker) | Outcome::Stalled(blocker) => {
             let version = cluster.status.as_ref().and_then(|status| status.version.clone());
             let stalled = matches!(outcome, Outcome::Stalled(_));
-            (blocker.summary, blocker.findings(stalled), version)
+            (
+                blocker.summary,
+                Some(blocker.reason),
+                blocker.findings(stalled),
+                version,
+            )
         }
     };
     // Nothing new is known of the members when nothing was applied.
@@ -138,6 +145,7 @@ pub(crate) fn render(observed: &ObservedCluster, outcome: &Outcome<'_>, now: &Ti
     EtcdClusterStatus {
         observed_generation: cluster.metadata.generation,
         summary: Some(summary.name().to_owned()),
+        reason: cause.map(|reason| reason.name().to_owned()),
         conditions: conditions(cluster, findings, kept, now),
         replicas: Some(observed.pods.len() as i32),
         ready_replicas: Some(ready as i32),
@@ -184,6 +192,7 @@ pub(crate) fn is_current(cluster: &EtcdCluster, status: &EtcdClusterStatus) -> b
     stored_conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     stored.observed_generation == status.observed_generation
         && stored.summary == status.summary
+        && stored.reason == status.reason
         && stored.replicas == status.replicas
         && stored.ready_replicas == status.ready_replicas
         && stored.selector == status.selector

@@ -1,5 +1,7 @@
 //! Statuses of reconciliations that did not reach their end, and the fields of other writers.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::Timestamp;
 use kube::CustomResourceExt;
 use muster_api::cluster::EtcdClusterSpec;
@@ -34,6 +36,7 @@ fn observed() -> ObservedCluster {
         pods: (0..3).map(pod).collect(),
         claims: Vec::new(),
         revision: None,
+        obstacles: BTreeMap::new(),
     }
 }
 

@@ -13,6 +13,7 @@ mod hostile;
 mod joining;
 mod leaving;
 mod lifecycle;
+mod mistakes;
 mod no_operator;
 mod partition;
 mod reasons;
@@ -55,6 +56,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     addresses::SCENARIOS,
     api_down::SCENARIOS,
     reasons::SCENARIOS,
+    mistakes::SCENARIOS,
     hostile::SCENARIOS,
     copies::SCENARIOS,
 ];
