@@ -19,8 +19,6 @@ pub const PEER_PORT: u16 = 2380;
 pub const METRICS_PORT: u16 = 2381;
 /// The agent's HTTP port.
 pub const AGENT_PORT: u16 = 2382;
-/// Port on which etcd's container says whether Services may send it clients.
-pub const READINESS_PORT: u16 = 2383;
 
 /// The template name of the volume claim that holds a seat's data.
 pub const CLAIM_TEMPLATE: &str = "data";

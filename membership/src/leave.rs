@@ -11,8 +11,8 @@ use crate::memory::Memory;
 use crate::observed::{Demand, EtcdStatus, Freshness, Identity, Live, MemberList, Observed, Wanted, Workload};
 use crate::quorum;
 use crate::timing::{
-    BUSY_INTERVAL, RETRY_INTERVAL, TIME_TO_DRAIN, TIME_TO_END, TIME_TO_GO_FIRST, TIME_TO_HAND_OVER, TIME_TO_SETTLE,
-    TIME_WITHOUT_ETCD, TURN_INTERVAL,
+    BUSY_INTERVAL, RETRY_INTERVAL, TIME_TO_DRAIN, TIME_TO_END, TIME_TO_GO_FIRST, TIME_TO_HAND_OVER, TIME_WITHOUT_ETCD,
+    TURN_INTERVAL,
 };
 
 /// Decides while the hook waits, or while the seat seems not to be wanted. `None`: nothing of this
@@ -189,8 +189,7 @@ fn leave_now(observed: &Observed, status: &EtcdStatus, wanted: Wanted, memory: &
     if memory.etcd_ended.is_some_and(|at| now.since(at) < TIME_TO_END) {
         return ending();
     }
-    let ends = settled(observed, members, now) && quorum::may_end(members, &live, wanted, me);
-    if memory.etcd_ended.is_none() && !member.learner && ends {
+    if memory.etcd_ended.is_none() && !member.learner && quorum::may_end(members, &live, wanted, me) {
         memory.etcd_ended = Some(now);
         let why =
             "the seat is not wanted: its etcd ends before its member is removed, so that clients go to the others";
@@ -199,22 +198,6 @@ fn leave_now(observed: &Observed, status: &EtcdStatus, wanted: Wanted, memory: &
     let steps = std::iter::once(Action::Remove { member: me }).chain(gone);
     let why = "the seat is not wanted: its member is removed";
     Draft::act(Phase::Leaving, Reason::Leaving, why, steps).reading(again)
-}
-
-/// True if no voter is new. One that has just been promoted may be removed a moment later by somebody who took it for a
-/// learner, and that would be one voter too many beside an etcd that has ended.
-fn settled(observed: &Observed, members: &MemberList, now: Time) -> bool {
-    let shown = |id| {
-        observed
-            .local_list
-            .iter()
-            .flat_map(MemberList::voters)
-            .any(|(shown, _)| shown == id)
-    };
-    members.voters().all(|(id, _)| shown(id))
-        && observed
-            .voters_since
-            .is_some_and(|since| now.since(since) >= TIME_TO_SETTLE)
 }
 
 /// etcd was told to end, and ends.

@@ -39,9 +39,6 @@ pub const TIME_TO_PROMOTE: Duration = Duration::from_secs(3);
 pub const TIME_TO_GO_FIRST: Duration = Duration::from_secs(5);
 /// Time after which a pod counts as drained, whatever is read of its Services: without the API server nothing is.
 pub const TIME_TO_DRAIN: Duration = Duration::from_secs(4);
-/// Time after which no change of the membership can come any more that was decided from an older list: an agent begins
-/// within [`FRESHNESS`], asks for six seconds at most, and etcd drops what it could not propose for seven.
-pub const TIME_TO_SETTLE: Duration = Duration::from_secs(20);
 /// Time that an etcd gets to end which was told to. Its launcher kills it long before.
 pub const TIME_TO_END: Duration = Duration::from_secs(3);
 /// Time that a leave may take without the local etcd. Then it is started again: it may be needed.

@@ -25,8 +25,6 @@ pub(crate) struct PeerAddress {
 pub(crate) struct Slices {
     /// The entry of this agent's own pod.
     pub(crate) own: Endpoint,
-    /// True if Services may send new clients to this agent's own pod.
-    pub(crate) own_serves: bool,
     /// The pods of the other seats.
     pub(crate) peers: BTreeMap<Seat, PeerAddress>,
 }
@@ -48,7 +46,6 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
     let names = config.names();
     let mut found = Slices {
         own: Endpoint::Unpublished,
-        own_serves: false,
         peers: BTreeMap::new(),
     };
     for endpoint in slices.iter().flat_map(|slice| &slice.endpoints) {
@@ -59,16 +56,11 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
         let Some(address) = endpoint.addresses.first() else {
             continue;
         };
-        let conditions = endpoint.conditions.as_ref();
-        let terminating = conditions.and_then(|c| c.terminating).unwrap_or(false);
-        let serving = conditions.and_then(|c| c.serving).unwrap_or(true);
         if endpoint.hostname.as_deref() == Some(config.pod.as_str()) {
             if uid == Some(config.pod_uid.as_str())
                 && address.parse().is_ok_and(|ip: std::net::IpAddr| ip == config.pod_ip)
             {
                 found.own = Endpoint::Published;
-                // `ready` is always true here: the Service publishes pods that are not.
-                found.own_serves = serving && !terminating;
             }
             continue;
         }
@@ -77,6 +69,11 @@ fn read(config: &Config, slices: &[EndpointSlice]) -> Slices {
         } else {
             address.clone()
         };
+        let terminating = endpoint
+            .conditions
+            .as_ref()
+            .and_then(|c| c.terminating)
+            .unwrap_or(false);
         let uid = uid.map(str::to_owned);
         let peer = PeerAddress { host, uid, terminating };
         found.peers.insert(Seat(seat), peer);

@@ -20,14 +20,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use muster_api::names::READINESS_PORT;
 use rustix::process::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::link::{LinkEvent, keep_connected};
-use super::readiness::{self, Readiness};
 use super::tail::{Kept, Tail};
 use crate::backoff::Backoff;
 use crate::child::{self, Ended};
@@ -46,9 +44,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const LONG_RUN: Duration = Duration::from_secs(10);
 /// Time that etcd gets to end after a signal, before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// The same of an etcd whose member leaves: enough for the requests that it has, and its watchers end with it. What it
-/// acknowledged, the others have.
-const LEAVE_PATIENCE: Duration = Duration::from_millis(1_500);
 /// Time that the agent gets to take note of an exit before the launcher ends.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 /// Exit status of an etcd that could not be run, as a shell would report it.
@@ -97,9 +92,7 @@ pub(crate) async fn launch(config: LaunchConfig) -> io::Result<u8> {
             }
         });
     }
-    let readiness = watch::Sender::default();
-    tokio::spawn(readiness::serve(readiness.clone(), READINESS_PORT));
-    run(config, LaunchId(rand::random()), signals, readiness).await
+    run(config, LaunchId(rand::random()), signals).await
 }
 
 /// The same as [`launch`], with the signals from a channel.
@@ -107,7 +100,6 @@ pub(crate) async fn run(
     config: LaunchConfig,
     launch_id: LaunchId,
     mut signals: mpsc::UnboundedReceiver<SignalKind>,
-    readiness: watch::Sender<Readiness>,
 ) -> io::Result<u8> {
     let (sender, events) = mpsc::channel(16);
     let connecting = tokio::spawn(keep_connected(config.socket.clone(), sender));
@@ -126,8 +118,6 @@ pub(crate) async fn run(
         ask_at: None,
         backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         leaving: false,
-        ended_to_leave: false,
-        readiness,
         ending: None,
         kill_at: None,
     };
@@ -153,9 +143,6 @@ struct Launch {
     backoff: Backoff,
     /// True if the agent is about to remove this etcd's member.
     leaving: bool,
-    /// True if the agent has ended this etcd, and the launcher stays.
-    ended_to_leave: bool,
-    readiness: watch::Sender<Readiness>,
     /// The order to end that etcd was given: the launcher ends after it.
     ending: Option<Ending>,
     kill_at: Option<Instant>,
@@ -210,7 +197,7 @@ impl Launch {
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
             if let Some(etcd) = &self.etcd {
-                tracing::info!("etcd did not end in time; it is killed");
+                tracing::warn!("etcd did not end in {STOP_PATIENCE:?}; it is killed");
                 child::kill(etcd.pid, rustix::process::Signal::KILL.as_raw());
             }
         }
@@ -284,17 +271,6 @@ impl Launch {
                 child::kill(etcd.pid, SignalKind::terminate().as_raw_value());
                 self.kill_at.get_or_insert(Instant::now() + STOP_PATIENCE);
             }
-            LinkEvent::Message(FromAgent::End) => {
-                if let Some(etcd) = &self.etcd {
-                    self.ended_to_leave = true;
-                    child::kill(etcd.pid, SignalKind::terminate().as_raw_value());
-                    let at = Instant::now() + LEAVE_PATIENCE;
-                    self.kill_at = Some(self.kill_at.map_or(at, |kill_at| kill_at.min(at)));
-                }
-            }
-            LinkEvent::Message(FromAgent::Drain { drain }) => {
-                self.readiness.send_modify(|readiness| readiness.draining = drain);
-            }
             LinkEvent::Message(FromAgent::Leaving) => self.leaving = self.etcd.is_some(),
             LinkEvent::Message(FromAgent::Noted { plan }) => {
                 self.unreported.take_if(|exit| exit.plan == plan);
@@ -317,7 +293,6 @@ impl Launch {
             launch_id: self.launch_id,
             lock,
             state,
-            draining: self.readiness.borrow().draining,
         });
         if let Some(exit) = &self.unreported {
             self.send(ToAgent::Exited(exit.clone()));
@@ -364,7 +339,6 @@ impl Launch {
             since: Instant::now(),
             tail,
         });
-        self.readiness.send_modify(|readiness| readiness.note_run(true));
         self.send(ToAgent::Started { pid: child.id(), plan });
         Ok(())
     }
@@ -374,7 +348,6 @@ impl Launch {
         let ended = child::reap(self.etcd.as_ref().map(|etcd| etcd.pid))?;
         let etcd = self.etcd.take()?;
         self.kill_at = None;
-        self.readiness.send_modify(|readiness| readiness.note_run(false));
         if etcd.since.elapsed() >= LONG_RUN {
             self.backoff.reset();
         }
@@ -394,8 +367,7 @@ impl Launch {
             had_wal,
         };
         self.send(ToAgent::Exited(exit.clone()));
-        let meant = std::mem::take(&mut self.ended_to_leave);
-        let left = meant || (self.leaving && exit.code == Some(0));
+        let left = self.leaving && exit.code == Some(0);
         self.leaving = false;
         self.unreported = Some(exit);
         if (had_wal && !left) || self.ending.is_some() {
@@ -408,8 +380,7 @@ impl Launch {
                 (_, ended) => ended.map_or(COMMAND_NOT_FOUND, Ended::status),
             });
         }
-        let pause = if meant { Duration::ZERO } else { self.backoff.pause() };
-        self.ask_at = Some(Instant::now() + pause);
+        self.ask_at = Some(Instant::now() + self.backoff.pause());
         None
     }
 

@@ -9,5 +9,4 @@
 
 pub(crate) mod launch;
 mod link;
-pub(crate) mod readiness;
 mod tail;

@@ -45,8 +45,6 @@ pub(crate) struct Agent {
     /// The run of the launcher in which a hook asked: the next one is of a new container.
     pub(crate) asked_in: Option<LaunchId>,
     pub(crate) version: String,
-    /// The time since which the EndpointSlices have said that this pod gets no new clients.
-    pub(crate) unserved_since: Option<Time>,
     /// Ends of etcd that were looked at.
     pub(crate) exits_seen: u64,
     pub(crate) next_plan: u64,
@@ -101,7 +99,6 @@ impl Agent {
             hooks: Vec::new(),
             asked_in: None,
             version: String::new(),
-            unserved_since: None,
             exits_seen: 0,
             // A launcher that outlives an agent reports old plans: numbers are never used again.
             next_plan: rand::random::<u32>().into(),

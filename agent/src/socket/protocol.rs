@@ -95,9 +95,6 @@ pub(crate) enum ToAgent {
         launch_id: LaunchId,
         lock: Lock,
         state: Activity,
-        /// True if etcd's container says that it is not ready, as it was told.
-        #[serde(default)]
-        draining: bool,
     },
     /// The launcher has nothing to run.
     AskPlan {
@@ -131,10 +128,6 @@ pub(crate) enum FromAgent {
     },
     /// The order to end etcd, and then the launcher.
     Stop,
-    /// The order to end etcd, whose member leaves, and to ask for a plan then.
-    End,
-    /// The order to say that the pod is not ready, or no longer to say it.
-    Drain { drain: bool },
     /// etcd's member is about to be removed, which ends etcd with 0: that is not the container's end.
     Leaving,
     /// The exit of this plan was taken note of.

@@ -24,8 +24,6 @@ pub(crate) struct LauncherState {
     /// The lock on the volume, as the launcher sees it.
     pub(crate) lock: Option<Lock>,
     pub(crate) phase: LauncherPhase,
-    /// True if etcd's container says that it is not ready, as it was told.
-    pub(crate) draining: bool,
     /// The end of the last run of etcd that this agent heard of.
     pub(crate) last_exit: Option<Exit>,
     /// Runs of etcd that ended, as far as this agent heard.
@@ -122,18 +120,6 @@ impl LauncherHandle {
         self.shared
             .state
             .send_modify(|state| state.phase = LauncherPhase::Starting { plan });
-        Ok(())
-    }
-
-    /// Orders the end of etcd; the launcher asks for a plan then.
-    pub(crate) fn send_end(&self) -> Result<(), NotConnected> {
-        self.shared.send(FromAgent::End)
-    }
-
-    /// Has etcd's container say that it is not ready, or no longer say it.
-    pub(crate) fn send_drain(&self, drain: bool) -> Result<(), NotConnected> {
-        self.shared.send(FromAgent::Drain { drain })?;
-        self.shared.state.send_modify(|state| state.draining = drain);
         Ok(())
     }
 
@@ -243,9 +229,7 @@ fn apply_message(state: &mut LauncherState, message: ToAgent) {
             launch_id,
             lock,
             state: activity,
-            draining,
         } => {
-            state.draining = draining;
             state.connected = true;
             state.launch_id = Some(launch_id);
             state.lock = Some(lock);

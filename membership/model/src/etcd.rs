@@ -206,7 +206,6 @@ pub fn commit(s: &mut State, pools: &mut Pools, pending: Pending) -> Result<(), 
         ));
     }
     s.config = pools.configs.number(&after);
-    s.new_voter |= matches!(pending.change, Change::Promote(_));
     // Whoever the leader reaches has it, even if there is no quorum afterwards.
     if let Some(leader) = s.leader {
         for i in 0..SEATS {

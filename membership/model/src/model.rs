@@ -192,7 +192,6 @@ impl Model {
                 next.broken = etcd::commit(&mut next.state, &mut self.pools, pending).err();
             }
             Move::Wait => {
-                next.state.new_voter = false;
                 for seat in &mut next.state.seats {
                     let memory = time::long_after(self.pools.memories.get(seat.memory));
                     seat.memory = self.pools.memories.number(&memory);
@@ -238,8 +237,8 @@ impl Model {
         let looked = look::look(view, &mut self.looks, &mut self.pools, self.settings.bug);
         let read = s.seats[i].read.take().or(s.api(i));
         s.seats[i].memory = looked.memory;
-        // Pruning touches archives only, and the model has no clients.
-        let wanted = |action: &&Action| !matches!(action, Action::PruneArchives | Action::Drain | Action::Undrain);
+        // Pruning touches archives only.
+        let wanted = |action: &&Action| !matches!(action, Action::PruneArchives);
         let actions: Vec<_> = looked.actions.iter().filter(wanted).cloned().collect();
         if !actions.is_empty() {
             let rests = |kind: fn(&Action) -> bool| actions.iter().any(kind);

@@ -296,8 +296,6 @@ pub struct State {
     pub caught_up: u64,
     /// Members that ever had a WAL.
     pub born: u64,
-    /// True if a learner was promoted a moment ago.
-    pub new_voter: bool,
     /// Faults that may still happen.
     pub faults: u8,
     /// Scalings that may still happen.

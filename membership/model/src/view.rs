@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_membership as core;
 use muster_membership::{
     AgentReport, Birth, BirthPhase, ClusterId, Disk, Endpoint, EtcdStatus, Identity, Launcher, Me, Member, MemberId,
-    MemberList, Need, Observed, Peer, Reading, Time, Unread, Wanted, Workload,
+    MemberList, Need, Observed, Peer, Reading, Unread, Wanted, Workload,
 };
 
 use crate::etcd;
@@ -56,7 +56,6 @@ pub struct View {
     pub(crate) local: Option<Status>,
     pub(crate) local_list: u32,
     pub(crate) list: Option<u32>,
-    pub(crate) new_voter: bool,
 }
 
 fn status(s: &State, pools: &Pools, working: Option<Id>, seat: usize) -> Option<Status> {
@@ -115,7 +114,6 @@ impl View {
             others,
             local: status(s, pools, working, i),
             local_list: if me.running { me.view } else { 0 },
-            new_voter: s.new_voter,
             list: etcd::can_read(s, pools, working, i).then_some(s.config),
         }
     }
@@ -154,7 +152,6 @@ impl View {
             status_cluster: Reading::default(),
             published: Reading::default(),
             view_since: None,
-            voters_since: Some(if self.new_voter { NOW } else { Time(1) }),
             endpoint: Reading::default(),
             peers: Reading::default(),
             local: self.local.map_or_else(failed, |s| Reading::saw(NOW, self.status(s))),
@@ -164,7 +161,7 @@ impl View {
             setback: None,
             failed_starts: None,
             // The model has no clients.
-            draining: false,
+            draining: true,
             drained: true,
             token: token(self.claims + 1),
         }

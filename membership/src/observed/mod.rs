@@ -210,8 +210,6 @@ pub struct Observed {
     /// The time since which the local etcd has shown the same members and the same leader, by its own list. Only ever
     /// a reason to look, never to act.
     pub view_since: Option<Time>,
-    /// The time since which the local etcd has shown no new voter, by its own list.
-    pub voters_since: Option<Time>,
     /// A member list that a linearizable read on the same endpoint fenced.
     pub list: Reading<MemberList>,
     /// etcd's answer to the last membership request of this agent, if it refused.
@@ -247,7 +245,6 @@ impl Observed {
             leaderless_since: None,
             local_list: None,
             view_since: None,
-            voters_since: None,
             list: Reading::default(),
             refusal: None,
             setback: None,

@@ -23,7 +23,6 @@
 //! own list: …                                                   not fenced
 //! leaderless: for 6s                                            the local etcd knows no leader, since then
 //! refusal: some text | none
-//! voters: for 20s (none is new since)
 //! clients: come | still come | gone
 //! failed starts: 3 for 2s some text | none
 //! setback: claim some text | record some text | prune some text | archive some text | none
@@ -125,7 +124,6 @@ impl Scene {
             }
             "replicas" => o.replicas = Some(number(value)?),
             "leaderless" => o.leaderless_since = Some(since(value, self.now)?),
-            "voters" => o.voters_since = Some(since(value, self.now)?),
             "unchanged" => o.view_since = Some(since(value, self.now)?),
             "published" => o.published = reading(value, published)?,
             "record" => o.birth = reading(value, record)?,

@@ -223,7 +223,7 @@ fn bytes(words: usize) -> impl Strategy<Value = Vec<u8>> {
 
 /// Anything that one agent may have seen.
 pub(crate) fn observed() -> impl Strategy<Value = Observed> {
-    bytes(60).prop_map(|bytes| decode_observed(&bytes))
+    bytes(48).prop_map(|bytes| decode_observed(&bytes))
 }
 
 fn decode_observed(bytes: &[u8]) -> Observed {
@@ -235,7 +235,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
     let seat = u32::from(c.up_to(5).min(c.up_to(5)));
     let leader = MemberId(u64::from(c.up_to(5)) * 16);
     let hook_waits = c.rarely(6);
-    let mut o = Observed {
+    Observed {
         me: Me {
             seat: Seat(seat),
             name: format!("c-{seat}"),
@@ -268,7 +268,6 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         local: c.reading(|c| c.status(seat, leader)),
         local_list: (!c.rarely(8)).then(|| c.list()),
         list: c.reading(Choices::list),
-        voters_since: (!c.rarely(4)).then(|| Time(NOW.0 - 1_000 * u64::from(60 - c.up_to(50)))),
         view_since: c.rarely(2).then(|| c.since()),
         published: c.reading(|c| {
             (!c.rarely(8)).then(|| Published {
@@ -279,7 +278,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         }),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
         draining: c.rarely(2),
-        drained: !c.rarely(3),
+        drained: c.rarely(2),
         failed_starts: c.rarely(3).then(|| FailedStarts {
             words: "no such flag".into(),
             count: u32::from(c.up_to(9)),
@@ -288,58 +287,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
         setback: c.rarely(3).then(|| (Action::MarkFormed, "forbidden".into())),
         peers: c.reading(|c| c.peers(seat, leader)),
         token: "t".into(),
-    };
-    if bytes[0] % 16 == 4 {
-        leaving(c, &mut o);
     }
-    o
-}
-
-/// Makes it a voter of five, or fewer, that is about to leave: so much has to be right for that that chance alone
-/// would seldom reach it.
-fn leaving(c: &mut Choices<'_>, o: &mut Observed) {
-    let (seats, wanted) = (3 + u32::from(c.up_to(3)), 1 + u32::from(c.up_to(3)));
-    let leader = MemberId(0);
-    let status = |seat: u32| EtcdStatus {
-        identity: Identity {
-            member: MemberId(u64::from(seat) * 16),
-            cluster: OURS,
-        },
-        leader: Some(leader),
-        learner: false,
-        applied: 9_000,
-    };
-    let member = |seat: u32| {
-        let member = Member {
-            seat: Some(Seat(seat)),
-            name: format!("c-{seat}"),
-            peer_urls: vec![format!("http://c-{seat}.c-peer:2380")],
-            learner: false,
-        };
-        (MemberId(u64::from(seat) * 16), member)
-    };
-    let mine = seats - 1 - u32::from(c.rarely(4));
-    let list = MemberList {
-        cluster: OURS,
-        members: (0..seats).map(member).collect(),
-    };
-    o.me.seat = Seat(mine);
-    o.me.name = format!("c-{mine}");
-    o.launcher = Launcher::Running;
-    o.workload = Reading::saw(NOW, Workload::Wants(Wanted(wanted)));
-    o.hint = Some(Workload::Wants(Wanted(wanted)));
-    o.local = Reading::saw(NOW, status(mine));
-    o.local_list = Some(list.clone());
-    o.list = Reading::saw(NOW, list);
-    let peer = |seat: u32, answers: bool| {
-        let mut peer = Peer::default();
-        if answers {
-            peer.etcd = Reading::saw(NOW, status(seat));
-        }
-        (Seat(seat), peer)
-    };
-    let others = (0..seats).filter(|seat| *seat != mine);
-    o.peers = Reading::saw(NOW, others.map(|seat| peer(seat, !c.rarely(5))).collect());
 }
 
 fn blind<T>(reading: &mut Reading<T>, how: u8, at: u64) {

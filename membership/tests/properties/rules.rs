@@ -117,7 +117,7 @@ impl Seen<'_> {
             }
             Action::ReleaseHook { left } => self.release(*left, before),
             Action::Drain => ensure(self.o.hook_waits || self.unwanted(), "the seat stays"),
-            Action::Undrain => ensure(self.unwanted() || !self.o.hook_waits, "the pod ends"),
+            Action::Undrain => self.undrain(),
             Action::End => self.end(),
         }
     }
@@ -193,6 +193,18 @@ impl Seen<'_> {
         self.wanted().is_some_and(|n| n > 0 && self.o.me.seat.0 >= n)
     }
 
+    /// Clients come back only to a seat that stays, or that is needed.
+    fn undrain(&self) -> Result<(), String> {
+        if !self.unwanted() {
+            return ensure(!self.o.hook_waits, "the pod ends");
+        }
+        let me = lately(&self.o.local)
+            .ok_or("the local etcd does not answer")?
+            .identity
+            .member;
+        ensure(self.remove(me).is_err(), "the seat may leave")
+    }
+
     /// Invariants 3 and 7: the others do without this voter, also if those that leave too have gone.
     fn end(&self) -> Result<(), String> {
         let list = self.list()?;
@@ -203,11 +215,6 @@ impl Seen<'_> {
         ensure(self.o.launcher == Launcher::Running, "the local etcd does not run")?;
         ensure(self.unwanted(), "the seat is not known to be unwanted")?;
         ensure(self.m.etcd_ended.is_none(), "it ended before in this leave")?;
-        let settled = self.o.voters_since.is_some_and(|since| since.0 + 20_000 <= NOW.0);
-        ensure(
-            settled,
-            "a new voter may be one that somebody else is removing as a learner",
-        )?;
         ensure(list.members.get(&me).is_some_and(|x| !x.learner), "it is no voter")?;
         let wanted = self.wanted().unwrap_or(0);
         let voters = list.members.values().filter(|x| !x.learner).count();

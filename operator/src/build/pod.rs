@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use muster_api::names::{AGENT_PORT, CLAIM_TEMPLATE, CLIENT_PORT, METRICS_PORT, PEER_PORT, READINESS_PORT};
+use muster_api::names::{AGENT_PORT, CLAIM_TEMPLATE, CLIENT_PORT, METRICS_PORT, PEER_PORT};
 
 use super::selector;
 use crate::validate::ValidatedCluster;
@@ -148,7 +148,6 @@ fn etcd(cluster: &ValidatedCluster) -> Container {
             port("client", CLIENT_PORT),
             port("peer", PEER_PORT),
             port("metrics", METRICS_PORT),
-            port("readiness", READINESS_PORT),
         ]),
         lifecycle: Some(Lifecycle {
             pre_stop: Some(exec(&[LAUNCHER, "leave"])),
@@ -157,8 +156,7 @@ fn etcd(cluster: &ValidatedCluster) -> Container {
         startup_probe: Some(probe("/livez", METRICS_PORT, 1, 5, START_ATTEMPTS)),
         // It is a read of the local store: a defragmentation blocks it.
         liveness_probe: Some(probe("/livez", METRICS_PORT, 10, 15, 6)),
-        // The launcher passes on what etcd says, and no failure but one that lasts.
-        readiness_probe: Some(probe("/readyz", READINESS_PORT, 1, 5, 1)),
+        readiness_probe: Some(probe("/readyz", METRICS_PORT, 1, 5, 3)),
         resources: cluster.pods.resources.clone(),
         security_context: Some(confined()),
         volume_mounts: Some(vec![mount("run", RUN_DIR, None), mount(CLAIM_TEMPLATE, DATA_DIR, None)]),

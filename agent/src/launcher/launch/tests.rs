@@ -13,7 +13,6 @@ struct Pod {
     dir: tempfile::TempDir,
     signals: mpsc::UnboundedSender<SignalKind>,
     launcher: JoinHandle<io::Result<u8>>,
-    readiness: watch::Receiver<Readiness>,
 }
 
 /// Commands that make a data directory one with a log.
@@ -36,14 +35,8 @@ impl Pod {
             etcd: etcd.into(),
         };
         let (signals, received) = mpsc::unbounded_channel();
-        let (sender, readiness) = watch::channel(Readiness::default());
-        let launcher = tokio::spawn(run(config, LaunchId(1), received, sender));
-        Self {
-            dir,
-            signals,
-            launcher,
-            readiness,
-        }
+        let launcher = tokio::spawn(run(config, LaunchId(1), received));
+        Self { dir, signals, launcher }
     }
 
     fn agent(&self) -> AgentSocket {
@@ -461,57 +454,4 @@ fn the_environment_names_another_etcd() {
     // The name is an interface: the tests with real etcd processes use it.
     assert_eq!(OsString::from(ETCD_BINARY), "MUSTER_ETCD_BINARY");
     assert_eq!(LaunchConfig::from_env().root, Path::new("/var/lib/etcd"));
-}
-
-#[tokio::test]
-async fn an_etcd_that_is_ended_to_leave_ends_no_container_and_another_plan_is_asked_for() {
-    // The second one ignores the signal, and is killed.
-    for (on_term, code) in [("exit 0", Some(0)), ("", None)] {
-        let pod = Pod::new();
-        let agent = pod.agent();
-        pod.start_patient(&agent, on_term).await;
-        agent.launcher.send_end().unwrap();
-        let state = wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
-        let exit = state.last_exit.unwrap();
-        assert_eq!((exit.code, exit.had_wal), (code, true));
-        assert!(!pod.launcher.is_finished());
-        // The next one is started, and its end is an ordinary one.
-        pod.start_until_told(&agent, 2).await;
-        pod.end_with("3");
-        assert_eq!(pod.status().await, 3);
-    }
-}
-
-#[tokio::test]
-async fn a_pod_that_is_stopped_while_its_etcd_ends_to_leave_ends() {
-    let pod = Pod::new();
-    let agent = pod.agent();
-    pod.start_patient(&agent, "").await;
-    agent.launcher.send_end().unwrap();
-    pod.signals.send(SignalKind::terminate()).unwrap();
-    assert_ne!(pod.status().await, 0);
-}
-
-#[tokio::test]
-async fn an_agent_that_comes_anew_hears_that_the_pod_is_drained() {
-    let mut pod = Pod::new();
-    let agent = pod.agent();
-    wait(&agent, |state| state.phase == LauncherPhase::AwaitingPlan).await;
-    agent.launcher.send_drain(true).unwrap();
-    within(
-        "the launcher does not hear it",
-        pod.readiness.wait_for(|now| now.draining),
-    )
-    .await
-    .unwrap();
-    drop(agent);
-    let agent = pod.agent();
-    wait(&agent, |state| state.connected && state.draining).await;
-    agent.launcher.send_drain(false).unwrap();
-    within(
-        "the launcher does not hear it",
-        pod.readiness.wait_for(|now| !now.draining),
-    )
-    .await
-    .unwrap();
 }

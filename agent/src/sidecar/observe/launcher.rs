@@ -25,7 +25,6 @@ impl Agent {
             },
             (true, LauncherPhase::Starting { .. } | LauncherPhase::Running { .. }) => Launcher::Running,
         };
-        self.observed.draining = state.draining;
         self.count_failed_start(&state);
         if before == Launcher::Running && self.observed.launcher != Launcher::Running {
             // What was read from the etcd that ended says nothing about the one to come.

@@ -30,9 +30,6 @@ const STORED_TIMEOUT: Duration = Duration::from_millis(400);
 const API_TIMEOUT: Duration = Duration::from_millis(2_200);
 /// Time that the etcds and agents get together, which are asked after the API server.
 const ETCD_TIMEOUT: Duration = Duration::from_millis(1_800);
-/// Time after the EndpointSlices say that a pod gets no new clients until that is true on every node: kube-proxy may
-/// wait for a second between two writes of its rules (its `minSyncPeriod`).
-const DRAIN_LAG: Duration = Duration::from_secs(1);
 // The core's limit for a look: an answer that took longer would be asked for again, without end.
 const _: () = assert!(API_TIMEOUT.as_millis() + ETCD_TIMEOUT.as_millis() <= READ_TIMEOUT.as_millis());
 // The local etcd's ports are asked one after the other.
@@ -64,8 +61,6 @@ impl Agent {
         self.look_at_api_server(at, needs, list.is_some()).await;
         self.look_at_etcd(at, peers, list).await;
         self.forget_failed_starts();
-        let now = self.now();
-        self.observed.drained = self.unserved_since.is_some_and(|since| now.since(since) >= DRAIN_LAG);
     }
 
     /// Reads what `needs` names, all at the same time. For a member list, addresses are read if they are old.
@@ -103,8 +98,6 @@ impl Agent {
         match slices {
             Ok(slices) => {
                 self.observed.endpoint = Reading::saw(at, slices.own);
-                let since = self.unserved_since.filter(|_| !slices.own_serves);
-                self.unserved_since = since.or((!slices.own_serves).then_some(at));
                 let known: BTreeSet<_> = slices
                     .peers
                     .values()
@@ -123,16 +116,9 @@ impl Agent {
     }
 }
 
-/// Notes since when the local etcd has shown the same members and the same leader, and no new voter; `before` is what it
-/// showed.
+/// Notes since when the local etcd has shown the same members and the same leader; `before` is what it showed.
 fn note_view(observed: &mut Observed, before: &View, at: Time) {
     let (leader, members) = before;
-    let voters = |list: &Option<MemberList>| -> BTreeSet<MemberId> {
-        list.iter().flat_map(MemberList::voters).map(|(id, _)| *id).collect()
-    };
-    if !voters(&observed.local_list).is_subset(&voters(members)) {
-        observed.voters_since = Some(at);
-    }
     if *leader != leader_shown(observed) || *members != observed.local_list {
         observed.view_since = Some(at);
     }

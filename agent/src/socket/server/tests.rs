@@ -20,7 +20,6 @@ impl FakeLauncher {
                 launch_id: LaunchId(id),
                 lock: Lock::Held,
                 state,
-                draining: false,
             })
             .await;
         launcher
@@ -201,7 +200,6 @@ async fn nonsense_is_skipped_and_what_follows_is_heard() {
         launch_id: LaunchId(1),
         lock: Lock::Held,
         state: Activity::Idle,
-        draining: false,
     };
     launcher.say(hello).await;
     state(&server, |state| state.connected).await;
