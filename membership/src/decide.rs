@@ -7,7 +7,7 @@ use crate::ids::Time;
 use crate::memory::Memory;
 use crate::observed::{Launcher, Observed};
 use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL, TIME_TO_CONNECT};
-use crate::{bootstrap, failed_starts, leave, pace, resume, running};
+use crate::{bootstrap, failed_starts, pace, resume, running};
 
 /// Decides what this seat's agent does next.
 ///
@@ -43,14 +43,14 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                     BUSY_INTERVAL,
                 )
             }
-            Launcher::AwaitingPlan { corrupt } => {
-                memory.leaving_since = None;
-                // What makes way now is one archive more when the seat votes again.
-                memory.pruned = false;
-                memory.prune_attempts = None;
-                awaiting_plan(observed, corrupt, &mut memory, now)
-            }
-            Launcher::Absent | Launcher::Blocked if observed.hook_waits => nothing_to_leave(observed),
+            _ if observed.hook_waits => Draft::act(
+                Phase::Waiting,
+                Reason::PodEnding,
+                "the pod is ending and etcd does not run: there is nothing to leave",
+                [Action::ReleaseHook {
+                    left: observed.disk.tombstone.is_some(),
+                }],
+            ),
             Launcher::Absent => Draft::wait(
                 Phase::Waiting,
                 Reason::WaitingForEtcdContainer,
@@ -63,6 +63,13 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                 "waiting for the lock on the volume: another pod of this seat still holds it",
                 RETRY_INTERVAL,
             ),
+            Launcher::AwaitingPlan { corrupt } => {
+                memory.leaving_since = None;
+                // What makes way now is one archive more when the seat votes again.
+                memory.pruned = false;
+                memory.prune_attempts = None;
+                awaiting_plan(observed, corrupt, now)
+            }
         }
     };
     failed_starts::tell(&mut draft, observed, now);
@@ -72,17 +79,8 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
 }
 
 /// Decides while etcd waits for a plan.
-fn awaiting_plan(observed: &Observed, corrupt: bool, memory: &mut Memory, now: Time) -> Draft {
-    let wal = observed.disk.wal.filter(|_| observed.disk.unreadable.is_none());
-    if let Some(draft) = wal.and_then(|wal| leave::without_etcd(observed, wal, memory, now)) {
-        return draft;
-    }
-    // An etcd that was ended to leave may be needed after all, if its removal does not come about.
-    let needed = memory.etcd_ended.is_some() && wal.is_some_and(|wal| observed.disk.tombstone != Some(wal));
-    if observed.hook_waits && !needed {
-        return nothing_to_leave(observed);
-    }
-    match wal {
+fn awaiting_plan(observed: &Observed, corrupt: bool, now: Time) -> Draft {
+    match observed.disk.wal {
         Some(wal) => resume::resume(observed, wal, corrupt, now),
         // Between the hook's answer and the end of the container: a learner added now would be left behind.
         None if observed.container_ends => Draft::wait(
@@ -93,15 +91,4 @@ fn awaiting_plan(observed: &Observed, corrupt: bool, memory: &mut Memory, now: T
         ),
         None => bootstrap::without_data(observed, now),
     }
-}
-
-fn nothing_to_leave(observed: &Observed) -> Draft {
-    Draft::act(
-        Phase::Waiting,
-        Reason::PodEnding,
-        "the pod is ending and etcd does not run: there is nothing to leave",
-        [Action::ReleaseHook {
-            left: observed.disk.tombstone.is_some(),
-        }],
-    )
 }

@@ -95,12 +95,6 @@ pub enum Action {
         /// The learner.
         member: MemberId,
     },
-    /// Let no Service send new clients to this pod: it reports that it is not ready.
-    Drain,
-    /// The opposite: the seat stays.
-    Undrain,
-    /// End the local etcd so that its clients go elsewhere without an error, and start it no more without a plan.
-    End,
     /// Remove a member.
     Remove {
         /// The member.

@@ -79,9 +79,6 @@ pub struct Evictions {
 pub struct Memory {
     /// The time at which this agent began to leave: it adds and promotes nobody any more.
     pub leaving_since: Option<Time>,
-    /// The time since which this leave goes on without the local etcd: it was ended, or was not started. At most once
-    /// per leave.
-    pub etcd_ended: Option<Time>,
     /// The time since which the preStop hook has been waiting.
     pub hook_since: Option<Time>,
     /// The wait that the last decision was, if it was one.

@@ -1,6 +1,6 @@
 //! The quorum arithmetic behind every removal and promotion.
 
-use crate::ids::{MemberId, Seat};
+use crate::ids::MemberId;
 use crate::observed::{Live, MemberList, Wanted};
 
 /// The smallest majority of `voters` voters.
@@ -45,29 +45,6 @@ pub fn may_remove(list: &MemberList, live: &Live, wanted: Wanted, target: Member
     Ok(())
 }
 
-/// Allows the live voter `me` of an unwanted seat to end its etcd before its removal (invariant 3).
-///
-/// From the end until the removal it is a voter that is down. So the others that follow the leader must be a quorum of
-/// the present configuration, and also of each one that they may bring about meanwhile: other unwanted voters may
-/// remove themselves, or be removed, by what was seen before. And only one voter at a time may do it: the highest.
-#[must_use]
-pub fn may_end(list: &MemberList, live: &Live, wanted: Wanted, me: MemberId) -> bool {
-    let unwanted = |seat: Option<Seat>| seat.is_some_and(|seat| !wanted.wants(seat));
-    let Some(mine) = list.members.get(&me).and_then(|member| member.seat) else {
-        return false;
-    };
-    let voters = list.voters().count();
-    let others: Vec<_> = list
-        .voters()
-        .filter(|(id, _)| **id != me && live.following_one_leader.contains(id))
-        .collect();
-    let leaving = others.iter().filter(|(_, member)| unwanted(member.seat)).count();
-    let highest = list
-        .voters()
-        .all(|(_, member)| !unwanted(member.seat) || member.seat <= Some(mine));
-    highest && others.len() >= quorum(voters) && others.len() - leaving >= quorum(voters - leaving)
-}
-
 /// Allows the learner `target`, which answers right now, to be promoted (invariant 3).
 ///
 /// Stricter than "the live voters and the learner are a quorum of the result": the learner may die
@@ -108,7 +85,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    use crate::ids::ClusterId;
+    use crate::ids::{ClusterId, Seat};
     use crate::observed::Member;
 
     fn list(voters: u32, learners: u32) -> MemberList {
@@ -175,34 +152,6 @@ mod tests {
     #[test]
     fn a_dead_voter_of_the_only_wanted_seat_may_go() {
         assert!(may_remove(&list(3, 0), &live(&[1, 2]), Wanted(1), MemberId(0)).is_ok());
-    }
-
-    #[test]
-    fn an_etcd_ends_before_its_removal_only_while_the_others_are_a_quorum_with_it_down() {
-        let ends = |voters, up: &[u64], wanted, me| may_end(&list(voters, 0), &live(up), Wanted(wanted), MemberId(me));
-        assert!(ends(3, &[0, 1, 2], 2, 2));
-        assert!(ends(5, &[0, 1, 2, 3, 4], 3, 4));
-        assert!(ends(4, &[0, 1, 2, 3], 3, 3));
-        // Of two, one is no quorum; of three, one that is down is one too many.
-        assert!(!ends(2, &[0, 1], 1, 1));
-        assert!(!ends(3, &[0, 2], 2, 2));
-        assert!(!may_end(
-            &list(3, 0),
-            &apart(live(&[0, 1, 2]), &[1]),
-            Wanted(2),
-            MemberId(2)
-        ));
-    }
-
-    #[test]
-    fn an_etcd_does_not_end_while_another_voter_that_goes_could_cost_the_quorum() {
-        let ends = |voters, up: &[u64], wanted, me| may_end(&list(voters, 0), &live(up), Wanted(wanted), MemberId(me));
-        // Seat 1 may be removing itself: of seats 0 and 2 then only one is up.
-        assert!(!ends(3, &[0, 1, 2], 1, 2));
-        assert!(!ends(5, &[0, 1, 3, 4], 3, 4));
-        // One at a time, from the top, also if the higher one is silent: it may have ended a moment ago.
-        assert!(!ends(5, &[0, 1, 2, 3, 4], 3, 3));
-        assert!(!ends(5, &[0, 1, 2, 3], 3, 3));
     }
 
     #[test]

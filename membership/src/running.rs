@@ -6,7 +6,7 @@ use crate::decision::{Action, Draft, Need, Phase};
 use crate::ids::Time;
 use crate::memory::{Attempts, Memory};
 use crate::observed::{Demand, EtcdStatus, Observed, Workload};
-use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL, TIME_TO_END};
+use crate::timing::{BUSY_INTERVAL, REST_INTERVAL, RETRY_INTERVAL};
 use crate::{birth_record, housekeeping, leave, outage, promote, publication};
 
 /// Decides beside a running etcd.
@@ -34,9 +34,6 @@ fn without_answer(observed: &Observed, memory: &Memory, now: Time) -> Draft {
             "the pod is ending and its seat stays a member",
             [Action::ReleaseHook { left: false }],
         );
-    }
-    if memory.etcd_ended.is_some_and(|at| now.since(at) < TIME_TO_END) {
-        return leave::ending();
     }
     // A member that starts for the first time also serves its peers first, and has a cluster to catch up with.
     let draft = match outage::since_start(observed, now) {
@@ -80,26 +77,9 @@ fn answering(observed: &Observed, status: &EtcdStatus, memory: &mut Memory, now:
     if may_leave && let Some(draft) = leave::leave(observed, status, memory, now) {
         return leaving(observed, status, draft, memory, now);
     }
-    let mut draft = if status.learner {
-        promote::learner(observed, status, now)
-    } else {
-        member(observed, status, may_leave, memory, now)
-    };
-    // Not to leave any more needs no certainty: whoever serves may have clients.
-    let read = observed
-        .workload
-        .fresh(now)
-        .map(|workload| workload.demand(observed.me.seat));
-    let unwanted = hinted || matches!(read, Some(Demand::Unwanted(_)));
-    if observed.draining && !observed.hook_waits && !unwanted && memory.leaving_since.is_none() {
-        draft.actions.insert(0, Action::Undrain);
+    if status.learner {
+        return promote::learner(observed, status, now);
     }
-    draft
-}
-
-/// A voter that does not leave.
-fn member(observed: &Observed, status: &EtcdStatus, may_leave: bool, memory: &mut Memory, now: Time) -> Draft {
-    memory.etcd_ended = None;
     let due = !memory.pruned && memory.prune_attempts.is_none_or(|attempts| attempts.again(now));
     let prune = due.then(|| {
         Attempts::note(&mut memory.prune_attempts, now);

@@ -35,14 +35,8 @@ pub const LONGEST_ATTEMPT_PAUSE: Duration = Duration::from_secs(60);
 pub const TIME_TO_LEAVE: Duration = Duration::from_secs(15);
 /// Time that a learner's own agent gets to promote it before the leader's agent does.
 pub const TIME_TO_PROMOTE: Duration = Duration::from_secs(3);
-/// Time that a lower unwanted seat gives each higher one, and itself, to go first.
+/// Time that a lower unwanted seat gives a higher one to go first.
 pub const TIME_TO_GO_FIRST: Duration = Duration::from_secs(5);
-/// Time after which a pod counts as drained, whatever is read of its Services: without the API server nothing is.
-pub const TIME_TO_DRAIN: Duration = Duration::from_secs(4);
-/// Time that an etcd gets to end which was told to. Its launcher kills it long before.
-pub const TIME_TO_END: Duration = Duration::from_secs(3);
-/// Time that a leave may take without the local etcd. Then it is started again: it may be needed.
-pub const TIME_WITHOUT_ETCD: Duration = Duration::from_secs(10);
 /// Time that a hook gives leadership to move to another member.
 pub const TIME_TO_HAND_OVER: Duration = Duration::from_secs(3);
 /// Time that the leader's agent gets for due work before the deputy takes over.

@@ -30,8 +30,6 @@ pub enum Bug {
     TakesAnsweringForQuorum,
     /// A removal is asked of any member. Its idea of who is connected is not the leader's.
     AsksAnybodyToRemove,
-    /// An etcd ends before its removal, whoever else may leave meanwhile.
-    EndsBesideOthersThatLeave,
     /// Data is not started before the API server has answered.
     StartsOnlyWithTheApi,
     /// A volume that is empty waits until somebody has removed the old member of its seat.
@@ -46,10 +44,7 @@ impl Bug {
             Self::LeavesOnAnyTermination => "its seat is wanted",
             Self::FoundsWhenPeersAreUnreachable => "one cluster",
             Self::StartsEmptyUnderOldId | Self::ForgetsItsWal => "amnesia",
-            Self::TakesListedForAlive
-            | Self::TakesAnsweringForQuorum
-            | Self::AsksAnybodyToRemove
-            | Self::EndsBesideOthersThatLeave => "quorum",
+            Self::TakesListedForAlive | Self::TakesAnsweringForQuorum | Self::AsksAnybodyToRemove => "quorum",
             Self::TakesSilenceForUnwanted => "could not be read",
             Self::StartsOnlyWithTheApi => "data plane",
             Self::WaitsForItsOldMember => "does not become what is wanted",
@@ -108,15 +103,6 @@ impl Bug {
                 if o.disk.wal.is_none() && o.list.fresh(NOW).is_some_and(others) {
                     return wait(memory, Need::List(None), "waiting for its old member to be removed");
                 }
-            }
-            Self::EndsBesideOthersThatLeave => {
-                let mut decision = decide(o, memory, NOW);
-                let own = o.local.fresh(NOW).map(|status| status.identity.member);
-                let leaves = |action: &Action| matches!(action, Action::Remove { member } if Some(*member) == own);
-                if decision.actions.first().is_some_and(leaves) {
-                    decision.actions = vec![Action::End];
-                }
-                return decision;
             }
             // This one is in what the shell does.
             Self::AsksAnybodyToRemove => {}

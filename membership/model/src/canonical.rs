@@ -66,25 +66,6 @@ impl State {
         }
     }
 
-    /// Narrows the grounds of all plans: `id` ended on purpose, and who counted on it is not excused.
-    pub fn blame(&mut self, pools: &mut Pools, id: Id) {
-        let without = |grounds: Grounds| Grounds {
-            ran: grounds.ran & !id.bit(),
-            ..grounds
-        };
-        if let Some(pending) = &mut self.pending {
-            pending.grounds = without(pending.grounds);
-        }
-        for seat in &mut self.seats {
-            let plan = pools.plans.get(seat.plan);
-            if plan.grounds.ran & id.bit() != 0 {
-                let mut plan = plan.clone();
-                plan.grounds = without(plan.grounds);
-                seat.plan = pools.plans.number(&plan);
-            }
-        }
-    }
-
     fn rename(&mut self, pools: &mut Pools, names: &[(Id, Id)]) {
         let new = |id: Id| names.iter().find(|(old, _)| *old == id).map_or(id, |(_, new)| *new);
         let set = |set: u64| {

@@ -34,7 +34,7 @@ fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
     for action in &decision.actions {
         let known = match action {
             Action::AddLearner | Action::Promote { .. } | Action::Remove { .. } => knows_wanted && view.list.is_some(),
-            Action::Tombstone | Action::End => knows_wanted && view.list.is_some(),
+            Action::Tombstone => knows_wanted && view.list.is_some(),
             Action::ClaimBirth { .. } => knows_wanted,
             Action::Archive(ArchiveReason::Removed) => knows_wanted,
             Action::Archive(ArchiveReason::Corrupt) => view.list.is_some(),
@@ -43,9 +43,6 @@ fn acts_on_nothing(view: &View, decision: &Decision) -> Option<String> {
         if !known {
             let what = phrases::action(action);
             return Some(format!("it {what}, although what it needs to know could not be read"));
-        }
-        if *action == Action::End && wanted.is_some_and(|wanted| view.seat < usize::from(wanted)) {
-            return Some("it ends its etcd, and its seat is wanted".into());
         }
         if let Action::Remove { member } = action
             && let Some(id) = Id::from_number(member.0)
@@ -65,7 +62,7 @@ fn healthy(view: &View, id: Id) -> bool {
     status.is_some_and(|s| s.id == id && s.leader.is_some() && (!s.learner || s.caught_up))
 }
 
-/// Invariant 7: data that may start does start, whoever does not answer, unless its member is removed just now.
+/// Invariant 7: data that may start does start, whoever does not answer.
 fn stands_still(view: &View, pools: &Pools, decision: &Decision) -> Option<String> {
     let id = view.wal?;
     let removed = view
@@ -76,8 +73,5 @@ fn stands_still(view: &View, pools: &Pools, decision: &Decision) -> Option<Strin
     }
     let starts = decision.actions.contains(&Action::Start(StartPlan::Resume));
     let makes_way = view.corrupt && decision.actions.contains(&Action::Archive(ArchiveReason::Corrupt));
-    let leaves = decision.actions.contains(&Action::Remove {
-        member: muster_membership::MemberId(id.number()),
-    });
-    (!starts && !makes_way && !leaves).then(|| format!("data plane: {id} has its data, and is not started"))
+    (!starts && !makes_way).then(|| format!("data plane: {id} has its data, and is not started"))
 }

@@ -218,18 +218,9 @@ impl Model {
                 .all(|x| x.pod != Pod::Gone || !x.running && x.plan == 0),
             "{m:?}: {next:?}"
         );
-        if !self.ends_etcd(s, m) {
-            next.state.excuse_faults(s, &mut self.pools);
-        }
+        next.state.excuse_faults(s, &mut self.pools);
         next.state.canonical(&mut self.pools);
         (next.state != *s || next.broken.is_some()).then_some(next)
-    }
-
-    /// True if the move is the step of an agent that ends its etcd.
-    fn ends_etcd(&self, s: &State, m: Move) -> bool {
-        let Move::Step(i, _) = m else { return false };
-        let plan = self.pools.plans.get(s.seats[i].plan);
-        plan.actions.get(usize::from(s.seats[i].step)) == Some(&Action::End)
     }
 
     fn look(&mut self, s: &mut State, i: usize) -> Option<String> {
@@ -243,7 +234,7 @@ impl Model {
         if !actions.is_empty() {
             let rests = |kind: fn(&Action) -> bool| actions.iter().any(kind);
             let mut plan = Plan::default();
-            if rests(|a| matches!(a, Action::Promote { .. } | Action::Remove { .. } | Action::End)) {
+            if rests(|a| matches!(a, Action::Promote { .. } | Action::Remove { .. })) {
                 plan.grounds = Grounds {
                     ran: s.running() & self.pools.configs.mentions(s.config),
                     cut: s.cut,

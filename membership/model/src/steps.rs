@@ -179,7 +179,6 @@ fn alone(
         Action::Tombstone => tombstone(s, pools, i),
         Action::ReleaseHook { left } => release(s, pools, i, *left),
         Action::Archive(reason) => archive(s, pools, i, *reason),
-        Action::End => end(s, pools, i, plan),
         Action::Start(_) if s.seats[i].running => Ok(()),
         Action::Start(StartPlan::New { token }) => start_new(s, pools, i, token),
         Action::Start(StartPlan::Existing { .. }) => start_existing(s, pools, i, plan.list),
@@ -192,28 +191,8 @@ fn alone(
         | Action::Promote { .. }
         | Action::Remove { .. }
         | Action::PruneArchives
-        | Action::Drain
-        | Action::Undrain
         | Action::PublishMembers => Ok(()),
     })
-}
-
-/// Invariant 3: whoever is ended on purpose is no excuse for anybody. What others decided while it ran, they decided
-/// without regard to this; together with it, a quorum has to remain.
-fn end(s: &mut State, pools: &mut Pools, i: usize, plan: &Plan) -> Result<(), String> {
-    let Some(id) = s.seats[i].wal.filter(|_| s.seats[i].running) else {
-        return Ok(());
-    };
-    s.seats[i].running = false;
-    s.blame(pools, id);
-    let live = (s.running() | plan.grounds.ran) & !id.bit();
-    let config = pools.configs.get(s.config);
-    if etcd::entry(config, id).is_none() || etcd::has_quorum(config, live, s.cut & plan.grounds.cut) {
-        return Ok(());
-    }
-    Err(format!(
-        "quorum: the voters that live are no quorum once {id} has ended"
-    ))
 }
 
 fn may_hand_over(s: &State, pools: &Pools, i: usize, to: Id) -> bool {

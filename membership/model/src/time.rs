@@ -46,7 +46,6 @@ pub fn long_after(memory: &Memory) -> Memory {
     };
     Memory {
         leaving_since: age(&memory.leaving_since),
-        etcd_ended: age(&memory.etcd_ended),
         hook_since: age(&memory.hook_since),
         formed_as_of: age(&memory.formed_as_of),
         unwanted_since: notes(&memory.unwanted_since),

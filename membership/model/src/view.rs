@@ -160,9 +160,6 @@ impl View {
             refusal: None,
             setback: None,
             failed_starts: None,
-            // The model has no clients.
-            draining: true,
-            drained: true,
             token: token(self.claims + 1),
         }
     }

@@ -179,10 +179,6 @@ pub struct Observed {
     pub disk: Disk,
     /// The etcd container.
     pub launcher: Launcher,
-    /// True if etcd's container reports that it is not ready, because it was told to.
-    pub draining: bool,
-    /// True if no Service has sent new clients to this pod for a while.
-    pub drained: bool,
     /// The starts of etcd that failed, if the last one did, until etcd serves.
     pub failed_starts: Option<FailedStarts>,
     /// The StatefulSet, by a read of the API server.
@@ -230,8 +226,6 @@ impl Observed {
             container_ends: false,
             disk: Disk::default(),
             launcher: Launcher::Absent,
-            draining: false,
-            drained: false,
             failed_starts: None,
             workload: Reading::default(),
             hint: None,

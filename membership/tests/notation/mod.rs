@@ -23,7 +23,6 @@
 //! own list: …                                                   not fenced
 //! leaderless: for 6s                                            the local etcd knows no leader, since then
 //! refusal: some text | none
-//! clients: come | still come | gone
 //! failed starts: 3 for 2s some text | none
 //! setback: claim some text | record some text | prune some text | archive some text | none
 //! time: +5s | +5s, nothing read since | +60s, looking all the while
@@ -40,8 +39,8 @@ use std::time::Duration;
 
 use muster_membership::*;
 use parse::{
-    clients, disk, failed_starts, id, launcher, list, no_answer, number, peer, published, reading, record, setback,
-    since, status, url, workload,
+    disk, failed_starts, id, launcher, list, no_answer, number, peer, published, reading, record, setback, since,
+    status, url, workload,
 };
 pub(crate) use show::show;
 
@@ -154,7 +153,6 @@ impl Scene {
             "list" => o.list = reading(value, list)?,
             "own list" => o.local_list = Some(list(value)?),
             "refusal" => o.refusal = (value != "none").then(|| value.to_owned()),
-            "clients" => (o.draining, o.drained) = clients(value)?,
             "failed starts" => o.failed_starts = failed_starts(value, self.now)?,
             "setback" => o.setback = setback(value)?,
             "time" => self.pass(value)?,

@@ -296,13 +296,3 @@ pub(super) fn failed_starts(value: &str, now: Time) -> Result<Option<FailedStart
         last: since(&format!("for {seconds}"), now)?,
     }))
 }
-
-/// Whether Services send clients to this pod: whether it says that it is not ready, and whether it is drained.
-pub(super) fn clients(value: &str) -> Result<(bool, bool), String> {
-    Ok(match value {
-        "come" => (false, false),
-        "still come" => (true, false),
-        "gone" => (true, true),
-        _ => return Err(format!("clients do not `{value}`")),
-    })
-}

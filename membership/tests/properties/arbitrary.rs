@@ -277,8 +277,6 @@ fn decode_observed(bytes: &[u8]) -> Observed {
             })
         }),
         refusal: c.rarely(2).then(|| "etcdserver: unhealthy cluster".into()),
-        draining: c.rarely(2),
-        drained: c.rarely(2),
         failed_starts: c.rarely(3).then(|| FailedStarts {
             words: "no such flag".into(),
             count: u32::from(c.up_to(9)),
@@ -362,8 +360,6 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
     o.disk.unreadable = None;
     o.hook_waits = false;
     o.container_ends = false;
-    o.hint = o.hint.filter(|hint| !unwanted(hint, o.me.seat));
-    o.workload.seen = o.workload.seen.filter(|(_, workload)| !unwanted(workload, o.me.seat));
     o.launcher = Launcher::AwaitingPlan { corrupt: false };
     match &mut o.list.seen {
         Some((_, list)) if peers_answer => {
@@ -380,10 +376,6 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
         _ => o.list.fail(NOW, Unread::Silent),
     }
     o
-}
-
-fn unwanted(workload: &Workload, seat: Seat) -> bool {
-    matches!(workload, Workload::Wants(wanted) if wanted.0 > 0 && !wanted.wants(seat))
 }
 
 fn settle<T: Clone>(mine: &mut Reading<T>, answer: &Reading<T>, now: Time, fails: bool) {

@@ -43,8 +43,6 @@ proptest! {
                     | Action::NoteWal
                     | Action::PruneArchives
                     | Action::ReleaseHook { .. }
-                    | Action::Drain
-                    | Action::Undrain
                     | Action::Archive(ArchiveReason::LostWal)
             );
             prop_assert!(harmless, "{action:?} although nothing is known\n{decision:#?}");
@@ -55,8 +53,6 @@ proptest! {
     #[test]
     fn data_starts_whatever_the_api_server_says(o in observed(), m in arbitrary::memory(), peers_answer in any::<bool>()) {
         let o = arbitrary::with_data(o, peers_answer);
-        // A leave that was under way is looked at first.
-        let m = Memory { etcd_ended: None, ..m };
         let decision = decide(&o, &m, NOW);
         prop_assert!(decision.actions.contains(&Action::Start(StartPlan::Resume)), "{decision:#?}");
     }

@@ -116,9 +116,6 @@ impl Seen<'_> {
                 ensure(!status.learner, "the successor has no vote yet")
             }
             Action::ReleaseHook { left } => self.release(*left, before),
-            Action::Drain => ensure(self.o.hook_waits || self.unwanted(), "the seat stays"),
-            Action::Undrain => self.undrain(),
-            Action::End => self.end(),
         }
     }
 
@@ -187,47 +184,6 @@ impl Seen<'_> {
             .filter(|(id, x)| **id != target && !x.learner && x.seat.is_some_and(|s| s.0 < wanted))
             .any(|(id, _)| self.answers(*id, list.cluster));
         ensure(!answers || wanted_voter, "no live voter of a wanted seat remains")
-    }
-
-    fn unwanted(&self) -> bool {
-        self.wanted().is_some_and(|n| n > 0 && self.o.me.seat.0 >= n)
-    }
-
-    /// Clients come back only to a seat that stays, or that is needed.
-    fn undrain(&self) -> Result<(), String> {
-        if !self.unwanted() {
-            return ensure(!self.o.hook_waits, "the pod ends");
-        }
-        let me = lately(&self.o.local)
-            .ok_or("the local etcd does not answer")?
-            .identity
-            .member;
-        ensure(self.remove(me).is_err(), "the seat may leave")
-    }
-
-    /// Invariants 3 and 7: the others do without this voter, also if those that leave too have gone.
-    fn end(&self) -> Result<(), String> {
-        let list = self.list()?;
-        let me = lately(&self.o.local)
-            .ok_or("the local etcd does not answer")?
-            .identity
-            .member;
-        ensure(self.o.launcher == Launcher::Running, "the local etcd does not run")?;
-        ensure(self.unwanted(), "the seat is not known to be unwanted")?;
-        ensure(self.m.etcd_ended.is_none(), "it ended before in this leave")?;
-        ensure(list.members.get(&me).is_some_and(|x| !x.learner), "it is no voter")?;
-        let wanted = self.wanted().unwrap_or(0);
-        let voters = list.members.values().filter(|x| !x.learner).count();
-        let leave = |(id, x): (&MemberId, &Member)| {
-            *id != me && !x.learner && x.seat.is_some_and(|s| s.0 >= wanted) && self.answers(*id, list.cluster)
-        };
-        let leaving = list.members.iter().filter(|entry| leave(*entry)).count();
-        let together = self.together(list, Some(me));
-        ensure(2 * together > voters, "the others are no quorum beside it")?;
-        ensure(
-            2 * together.saturating_sub(leaving) > voters - leaving,
-            "the others are no quorum once those have gone that leave too",
-        )
     }
 
     fn promote(&self, target: MemberId) -> Result<(), String> {
@@ -439,14 +395,8 @@ impl Seen<'_> {
     }
 
     fn tombstone(&self, before: &[Action]) -> Result<(), String> {
-        let me = if self.waits_for_plan() {
-            self.o.disk.wal.ok_or("there is no WAL")?.member
-        } else {
-            lately(&self.o.local)
-                .ok_or("the local etcd does not answer")?
-                .identity
-                .member
-        };
+        let status = lately(&self.o.local).ok_or("the local etcd does not answer")?;
+        let me = status.identity.member;
         let listed_no_more = !self.list()?.members.contains_key(&me);
         let removes = before.contains(&Action::Remove { member: me });
         ensure(listed_no_more || removes, "it may still be a member")
@@ -468,15 +418,13 @@ impl Seen<'_> {
 }
 
 /// Every kind of action.
-pub(crate) const NAMES: [&str; 23] = [
+pub(crate) const NAMES: [&str; 20] = [
     "AddLearner",
     "Archive corrupt",
     "Archive leftovers",
     "Archive lost-wal",
     "Archive removed",
     "ClaimBirth",
-    "Drain",
-    "End",
     "MarkFormed",
     "MoveLeader",
     "NoteWal",
@@ -491,7 +439,6 @@ pub(crate) const NAMES: [&str; 23] = [
     "Start new",
     "Start resume",
     "Tombstone",
-    "Undrain",
 ];
 
 /// The kind of an action.
@@ -504,9 +451,6 @@ pub(crate) fn name(action: &Action) -> &'static str {
         Action::Archive(ArchiveReason::Removed) => "Archive removed",
         Action::ClaimBirth { .. } => "ClaimBirth",
         Action::MarkFormed => "MarkFormed",
-        Action::Drain => "Drain",
-        Action::Undrain => "Undrain",
-        Action::End => "End",
         Action::MoveLeader { .. } => "MoveLeader",
         Action::NoteWal => "NoteWal",
         Action::Promote { .. } => "Promote",

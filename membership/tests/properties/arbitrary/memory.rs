@@ -39,7 +39,7 @@ impl Choices<'_> {
 
 /// Anything that the core may have handed back before.
 pub(crate) fn memory() -> impl Strategy<Value = Memory> {
-    bytes(19).prop_map(|bytes| {
+    bytes(17).prop_map(|bytes| {
         let c = &mut Choices {
             tidy: false,
             young: false,
@@ -47,7 +47,6 @@ pub(crate) fn memory() -> impl Strategy<Value = Memory> {
         };
         Memory {
             leaving_since: c.rarely(6).then(|| c.since()),
-            etcd_ended: c.rarely(6).then(|| c.since()),
             hook_since: c.rarely(6).then(|| c.since()),
             pruned: c.rarely(2),
             formed_as_of: (!c.rarely(4)).then(|| c.since()),
