@@ -1,5 +1,7 @@
 //! Settings of the agent, from its container's environment.
 
+use std::net::IpAddr;
+
 use clap::Args;
 use muster_api::names::Names;
 
@@ -20,9 +22,12 @@ pub(crate) struct Config {
     /// UID of this pod.
     #[arg(long, env = "POD_UID")]
     pub(crate) pod_uid: String,
-    /// IP address of this pod.
+    /// First IP address of this pod.
     #[arg(long, env = "POD_IP")]
-    pub(crate) pod_ip: std::net::IpAddr,
+    pub(crate) pod_ip: IpAddr,
+    /// All IP addresses of this pod, separated by commas; a pod template of an earlier release does not give them.
+    #[arg(long, env = "POD_IPS", default_value = "")]
+    pub(crate) pod_ips: String,
     /// The etcd image of this pod.
     #[arg(long, env = "MUSTER_ETCD_IMAGE", default_value = "")]
     pub(crate) etcd_image: String,
@@ -44,6 +49,17 @@ impl Config {
     /// The names of the cluster's objects.
     pub(crate) fn names(&self) -> Names {
         Names::new(&self.cluster)
+    }
+
+    /// Every address of this pod, the first one first.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let others = self
+            .pod_ips
+            .split(',')
+            .filter_map(|text| text.trim().parse::<IpAddr>().ok());
+        let mut all = vec![self.pod_ip];
+        all.extend(others.filter(|ip| *ip != self.pod_ip));
+        all
     }
 
     /// The place of the cluster, as a volume notes it.
@@ -103,6 +119,24 @@ fn search_domain<'a>(resolv_conf: &'a str, namespace: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_may_have_addresses_of_two_families_or_only_the_first_is_known() {
+        let (v4, v6): (IpAddr, IpAddr) = ("10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap());
+        let known = |pod_ips: &str| {
+            let config = Config {
+                pod_ip: v4,
+                pod_ips: pod_ips.into(),
+                ..crate::kubernetes::mock_api::config()
+            };
+            config.addresses()
+        };
+        assert_eq!(known("10.0.0.5,fd00::5"), [v4, v6]);
+        assert_eq!(known("fd00:0::5, 10.0.0.5"), [v4, v6]);
+        for first in ["10.0.0.5", "", "?"] {
+            assert_eq!(known(first), [v4], "{first}");
+        }
+    }
 
     #[test]
     fn the_domain_is_read_from_the_search_list() {

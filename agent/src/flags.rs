@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `--name` | the pod's name, which is also the seat's |
 //! | `--data-dir` | `data` on the volume |
-//! | `--listen-peer-urls`, `--listen-client-urls`, `--listen-metrics-urls` | every address of the pod's family, at the usual ports |
+//! | `--listen-peer-urls`, `--listen-client-urls`, `--listen-metrics-urls` | every address of the pod, at the usual ports |
 //! | `--advertise-client-urls` | the seat's DNS name, as in its peer URL |
 //! | `--initial-advertise-peer-urls` | the seat's peer URL |
 //! | the further options | as the EtcdCluster's spec has them |
@@ -30,7 +30,8 @@ pub(crate) struct SeatFlags<'a> {
     pub(crate) data_dir: &'a Path,
     /// The seat's peer URL, byte for byte as it is registered.
     pub(crate) peer_url: &'a str,
-    /// True if the pod's address is of IPv6.
+    /// True if the pod's first address is of IPv6. etcd listens in both families with either notation, where the kernel
+    /// has both.
     pub(crate) ipv6: bool,
     /// Further flags, of the EtcdCluster's spec.
     pub(crate) options: &'a [String],

@@ -6,6 +6,9 @@ use crate::id::HexId;
 use crate::status::{Quorum, SeatPhase};
 
 /// An agent's view of its own seat.
+///
+/// Other agents decide by whose report it is, by `has_data`, `member_id` and `snapshot_bytes`. Everything else is for
+/// people, and a report of another release counts without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
@@ -32,26 +35,33 @@ pub struct StatusReport {
     #[serde(rename = "clusterID")]
     pub cluster_id: Option<HexId>,
     /// Phase of the seat.
+    #[serde(default)]
     pub phase: SeatPhase,
     /// Reason for the phase in one word: a [`Reason`](crate::Reason) of seats.
     #[serde(default)]
     pub reason: String,
     /// Reason for the phase in one sentence.
+    #[serde(default)]
     pub why: String,
     /// Time at which the phase began, in the format of RFC 3339.
+    #[serde(default)]
     pub since: String,
     /// The quorum as the seat sees it.
+    #[serde(default)]
     pub quorum: Quorum,
     /// Number of voters in the member list that the seat read last; 0 if it has
     /// read none.
+    #[serde(default)]
     pub voters: u32,
     /// ID of the member that leads the cluster.
     pub leader: Option<HexId>,
     /// Number of seats that the StatefulSet wants, as read last.
     pub wanted_seats: Option<u32>,
     /// True if the pod is being deleted.
+    #[serde(default)]
     pub terminating: bool,
     /// etcd's version.
+    #[serde(default)]
     pub version: String,
     /// Bytes of snapshot and log files on the volume until etcd says that the member votes, then 0.
     #[serde(default)]
@@ -105,16 +115,44 @@ mod tests {
         assert_eq!(namespace, None);
     }
 
-    #[test]
-    fn a_report_of_a_later_release_is_read() {
-        let report = serde_json::json!({
+    /// A report with no more than it must have: whose it is, and whether the volume holds data.
+    fn least() -> serde_json::Value {
+        serde_json::json!({
             "cluster": "db", "seat": 1, "pod": "db-1", "podUID": "u", "volume": "v", "hasData": true,
-            "memberID": null, "clusterID": null, "phase": "Restoring", "why": "because", "since": "",
-            "quorum": "Shaky", "voters": 3, "leader": null, "wantedSeats": null, "terminating": false,
-            "version": "4.0.0", "snapshotBytes": 1, "certificates": [],
-        });
-        let report: StatusReport = serde_json::from_value(report).unwrap();
-        assert_eq!((report.phase, report.quorum), (SeatPhase::Unknown, Quorum::Unknown));
-        assert!(report.has_data);
+        })
+    }
+
+    #[test]
+    fn a_report_of_another_release_is_read() {
+        let ours: StatusReport = serde_json::from_value(least()).unwrap();
+        assert_eq!((ours.phase, ours.quorum), (SeatPhase::Unknown, Quorum::Unknown));
+        let later = [
+            ("phase", serde_json::json!("Restoring")),
+            ("reason", serde_json::json!("Restoring")),
+            ("quorum", serde_json::json!("Shaky")),
+            ("version", serde_json::json!("4.0.0-rc.1")),
+            ("wantedSeats", serde_json::json!(12)),
+            ("certificates", serde_json::json!([{ "until": "2030" }])),
+            ("backup", serde_json::json!({ "running": true })),
+        ];
+        for (key, value) in later {
+            let mut report = least();
+            report[key] = value;
+            let read: StatusReport = serde_json::from_value(report).unwrap();
+            assert_eq!(
+                (read.has_data, read.seat, read.pod_uid.as_str()),
+                (true, 1, "u"),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_report_that_does_not_say_whose_it_is_or_whether_there_is_data_counts_for_nothing() {
+        for key in ["cluster", "seat", "podUID", "hasData"] {
+            let mut report = least();
+            report.as_object_mut().unwrap().remove(key);
+            assert!(serde_json::from_value::<StatusReport>(report).is_err(), "{key}");
+        }
     }
 }

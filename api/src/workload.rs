@@ -222,4 +222,26 @@ mod tests {
         assert_eq!(shrink(&set(Some(5), Some("nonsense"))), None);
         assert_eq!(shrink(&set(Some(5), None)), None);
     }
+
+    #[test]
+    fn an_annotation_of_another_release_is_read_as_far_as_it_can_be() {
+        // A shrink that cannot be read in full does not count: no seat leaves because of it.
+        let later = [
+            ("etcd.etcd.io/pause", "until noon", 3),
+            (SHRINK, "5->3, slowly", 5),
+            (SHRINK, "{\"from\": 5, \"to\": 3}", 5),
+            (SHRINK_GENERATION, "8/2", 5),
+            (CONFIRM_MEMBERS, "v2:uid/8", 3),
+            (APPLIED_REPLICAS, "many", 3),
+        ];
+        for (key, value, wanted) in later {
+            let mut set = announced(5, Some(8), "8");
+            let annotations = set.metadata.annotations.as_mut().unwrap();
+            annotations.insert(key.into(), value.into());
+            assert_eq!(wanted_seats(&set), wanted, "{key}: {value}");
+            // A question is answered in its own words, whatever they are.
+            let asked = (key == CONFIRM_MEMBERS).then_some(value);
+            assert_eq!(question(&set), asked, "{key}: {value}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
     let mut draft = if let Some(problem) = observed.disk.unreadable.as_ref().filter(|_| forbids) {
         Draft::wait(Phase::Refused, Reason::VolumeUnreadable, problem.clone(), REST_INTERVAL)
     } else {
-        match observed.launcher {
+        match &observed.launcher {
             Launcher::Running => running::running(observed, &mut memory, now),
             // An agent that has just started cannot tell yet whether etcd runs.
             Launcher::Absent
@@ -63,12 +63,21 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                 "waiting for the lock on the volume: another pod of this seat still holds it",
                 RETRY_INTERVAL,
             ),
+            Launcher::LockFails { why } => Draft::wait(
+                Phase::Waiting,
+                Reason::VolumeLockFailed,
+                format!(
+                    "the lock on the volume cannot be taken: {why}; etcd starts once it can: the volume must be mounted for \
+                     writing, writable for the pod's group and not full, and its file system must have locks"
+                ),
+                RETRY_INTERVAL,
+            ),
             Launcher::AwaitingPlan { corrupt } => {
                 memory.leaving_since = None;
                 // What makes way now is one archive more when the seat votes again.
                 memory.pruned = false;
                 memory.prune_attempts = None;
-                awaiting_plan(observed, corrupt, now)
+                awaiting_plan(observed, *corrupt, now)
             }
         }
     };

@@ -17,6 +17,7 @@ pub(crate) fn config() -> Config {
         namespace: "ns".into(),
         pod_uid: "p".into(),
         pod_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+        pod_ips: String::new(),
         etcd_image: String::new(),
         etcd_options: "[]".into(),
         domain: String::new(),

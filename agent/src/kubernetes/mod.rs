@@ -3,6 +3,7 @@
 
 mod birth_record;
 mod client;
+mod cluster;
 pub(crate) mod events;
 #[cfg(test)]
 pub(crate) mod mock_api;
@@ -14,7 +15,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
-use muster_api::cluster::EtcdCluster;
+use kube::api::DynamicObject;
 
 pub(crate) use birth_record::{BirthFailure, BirthStore};
 pub(crate) use client::connect;
@@ -32,7 +33,7 @@ pub(crate) struct Kubernetes {
     pods: Api<Pod>,
     config_maps: Api<ConfigMap>,
     slices: Api<EndpointSlice>,
-    clusters: Api<EtcdCluster>,
+    clusters: Api<DynamicObject>,
     config: Config,
 }
 
@@ -45,7 +46,7 @@ impl Kubernetes {
             pods: Api::namespaced(client.clone(), namespace),
             config_maps: Api::namespaced(client.clone(), namespace),
             slices: Api::namespaced(client.clone(), namespace),
-            clusters: Api::namespaced(client, namespace),
+            clusters: cluster::api(client, namespace),
             config: config.clone(),
         }
     }

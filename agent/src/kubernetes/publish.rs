@@ -218,8 +218,10 @@ mod tests {
         let (request, send) = tokio::time::timeout(AGAIN * 10, server.next_request()).await.ok()??;
         let body = request.into_body().collect_bytes().await.unwrap();
         let patch: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        // Beside an EtcdCluster that uses what a later release knows.
         let answer = serde_json::json!({
-            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "metadata": {"name": "c"}, "spec": {"size": 1},
+            "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "metadata": {"name": "c"},
+            "spec": {"size": 1, "storage": {"retention": "Snapshot"}},
         });
         send.send_response(Response::new(Body::from(answer.to_string().into_bytes())));
         Some((patch["status"]["leader"].as_str()?.to_owned(), Instant::now()))

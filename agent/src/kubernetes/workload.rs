@@ -7,16 +7,14 @@ use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt};
-use muster_api::Names;
-use muster_api::cluster::EtcdCluster;
-use muster_api::status::Role;
 use muster_api::workload::{self, wanted_seats};
-use muster_membership::{ClusterId, Member, MemberId, MemberList, Published, Seat, Wanted, Workload};
+use muster_membership::{ClusterId, Published, Wanted, Workload};
 use tokio::sync::watch;
 
-use super::Kubernetes;
+use super::{Kubernetes, cluster};
 use crate::backoff::Backoff;
 
 /// First and longest pause before a broken watch is begun again; up to twice as long by chance.
@@ -159,62 +157,31 @@ impl WorkloadReader {
     /// Reads the cluster ID in the EtcdCluster's status; `None` where there is no EtcdCluster or it knows none.
     ///
     /// # Errors
-    /// The API server does not answer, or refuses.
+    /// The API server does not answer, or refuses, or what is published cannot be decoded.
     pub(crate) async fn status_cluster(&self) -> Result<Option<ClusterId>, kube::Error> {
-        let found = self.read_cluster().await?;
-        Ok(found
-            .and_then(|c| c.status)
-            .and_then(|s| s.cluster_id)
-            .map(|id| ClusterId(id.0)))
+        match self.read_cluster().await? {
+            Some(found) => cluster::id(&found),
+            None => Ok(None),
+        }
     }
 
     /// Reads the members in the EtcdCluster's status; `None` where there is no EtcdCluster.
     ///
     /// # Errors
-    /// The API server does not answer, or refuses.
+    /// The API server does not answer, or refuses, or what is published cannot be decoded.
     pub(crate) async fn published(&self) -> Result<Option<Published>, kube::Error> {
         let names = self.api.config.names();
         let found = self.read_cluster().await?;
-        Ok(found.map(|cluster| published(cluster, &names)))
+        found.map(|found| cluster::published(&found, &names)).transpose()
     }
 
     /// Reads the EtcdCluster that owns the StatefulSet, if one does.
-    async fn read_cluster(&self) -> Result<Option<EtcdCluster>, kube::Error> {
+    async fn read_cluster(&self) -> Result<Option<DynamicObject>, kube::Error> {
         let name = self.cluster.borrow().clone();
         match name {
             Some(name) => self.api.clusters.get_opt(&name).await,
             None => Ok(None),
         }
-    }
-}
-
-/// The members in the status of `cluster`.
-fn published(cluster: EtcdCluster, names: &Names) -> Published {
-    let version = cluster.resource_version().unwrap_or_default();
-    let Some(status) = cluster.status else {
-        return Published {
-            version,
-            leader: None,
-            list: None,
-        };
-    };
-    let members = status.members.into_iter().map(|m| {
-        let member = Member {
-            seat: names.seat_of_peer_url(&m.peer_url).map(Seat),
-            name: m.name,
-            peer_urls: vec![m.peer_url],
-            learner: m.role == Role::Learner,
-        };
-        (MemberId(m.id.0), member)
-    });
-    let members = members.collect();
-    Published {
-        version,
-        leader: status.leader,
-        list: status.cluster_id.map(|id| MemberList {
-            cluster: ClusterId(id.0),
-            members,
-        }),
     }
 }
 
@@ -354,37 +321,5 @@ mod tests {
         assert!(answer(&mut server, 200, serde_json::json!({})).await.contains("watch="));
         assert_eq!(*hint.borrow_and_update(), Some(Workload::Missing));
         watching.abort();
-    }
-
-    #[test]
-    fn the_published_members_are_read_as_the_core_compares_them() {
-        let names = config().names();
-        let object = |status: serde_json::Value| {
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "etcd.etcd.io/v1alpha1", "kind": "EtcdCluster", "spec": {"size": 1},
-                "metadata": {"name": "c", "resourceVersion": "7"}, "status": status,
-            }))
-        };
-        let empty = published(object(serde_json::json!({})).unwrap(), &names);
-        assert_eq!((empty.version.as_str(), empty.leader, empty.list), ("7", None, None));
-        let list = MemberList {
-            cluster: ClusterId(1),
-            members: [(
-                MemberId(2),
-                Member {
-                    seat: Some(Seat(1)),
-                    name: "c-1".into(),
-                    peer_urls: vec!["http://c-1.c-peer.ns.svc.cluster.local:2380".into()],
-                    learner: true,
-                },
-            )]
-            .into(),
-        };
-        let view = super::super::LeaderView::new(&list, "c-0".into());
-        let status = serde_json::json!({
-            "clusterID": view.cluster_id, "leader": view.leader, "members": view.members,
-        });
-        let read = published(object(status).unwrap(), &names);
-        assert_eq!((read.leader.as_deref(), read.list), (Some("c-0"), Some(list)));
     }
 }

@@ -128,7 +128,7 @@ impl Agent {
     /// The quorum as the local etcd sees it.
     pub(crate) fn quorum(&self, now: Time) -> Quorum {
         let status = self.observed.local.fresh(now);
-        match (self.observed.launcher, status, self.observed.leaderless_since) {
+        match (&self.observed.launcher, status, self.observed.leaderless_since) {
             (Launcher::Running, Some(s), _) if s.leader.is_some() => Quorum::Ok,
             // Without an answer, too: an etcd that has found no leader since it started serves no clients.
             (Launcher::Running, _, Some(since)) if now.since(since) >= timing::ELECTION_TIME => Quorum::Lost,

@@ -70,9 +70,10 @@ fn with_jitter(pause: Duration) -> Duration {
     }
 }
 
-/// Every address of the pod's family.
+/// Every address of the pod. A listener of IPv6 takes connections of both families, as etcd's do; a kernel without IPv6
+/// has none.
 fn unspecified(config: &Config) -> IpAddr {
-    if config.pod_ip.is_ipv6() {
+    if config.addresses().iter().any(IpAddr::is_ipv6) {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
         Ipv4Addr::UNSPECIFIED.into()
@@ -109,5 +110,27 @@ impl Agent {
         for event in self.event_log.state_seen(phase, quorum, &decision.why, seat, now) {
             self.events.send(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::kubernetes::mock_api::config;
+
+    #[tokio::test]
+    async fn a_pod_with_an_address_of_ipv6_is_reached_by_both_families() {
+        let dual = Config {
+            pod_ips: "127.0.0.1,::1".into(),
+            ..config()
+        };
+        let listener = TcpListener::bind((unspecified(&dual), 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "::1"] {
+            TcpStream::connect((host, port)).await.unwrap();
+        }
+        assert_eq!(unspecified(&config()), Ipv4Addr::UNSPECIFIED);
     }
 }

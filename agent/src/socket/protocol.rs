@@ -14,6 +14,11 @@
 //!      │◀─────────────────── LeaveProgress … │
 //!      │◀───────────────────────── LeaveDone │
 //! ```
+//!
+//! Both ends are one executable: the agent's container puts its own into the pod's shared directory before etcd's
+//! container starts. So the messages need not be read by another release. Only an image that somebody changes in a
+//! running pod makes a difference: then a message of an unknown type is skipped, and an unknown key ignored, until
+//! the pod is replaced.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -163,8 +168,7 @@ impl Lines {
 
     /// The next message; `None` when the other side is gone or talks nonsense.
     ///
-    /// A message of an unknown type is skipped: the two sides can be of different versions
-    /// while the agent's container restarts with a new image.
+    /// A message of an unknown type is skipped.
     pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Option<M> {
         loop {
             // `read_until` keeps in `line` what it has read when it is cancelled.

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Result, VolumeError, hex, sync_dir};
 
@@ -44,7 +45,7 @@ pub(crate) struct VolumeIdentity {
     pub(crate) archiving: Option<PendingArchive>,
     /// Keys that a newer version wrote and this one does not know; they are kept.
     #[serde(flatten)]
-    pub(crate) unknown: BTreeMap<String, serde_json::Value>,
+    pub(crate) unknown: BTreeMap<String, Value>,
 }
 
 /// The place of a cluster: without it, a copy of a volume in another namespace would run as a live member's second self.
@@ -172,12 +173,27 @@ pub(crate) fn read(root: &Path) -> Result<Option<VolumeIdentity>> {
 /// Replaces the identity: after a crash the file has the old or the new content, whole.
 pub(crate) fn write(root: &Path, identity: &VolumeIdentity) -> Result<()> {
     let path = path(root);
-    let mut text = serde_json::to_vec_pretty(identity).map_err(|error| VolumeError::Identity {
+    let stored = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let mut text = text(identity, stored).map_err(|error| VolumeError::Identity {
         path: path.clone(),
         why: error.to_string(),
     })?;
     text.push(b'\n');
     write_atomically(root, &path, &text)
+}
+
+/// The identity as text. A note that says what it says in the file already stays as it is there, since a newer version
+/// may have written more into it.
+fn text(identity: &VolumeIdentity, stored: Option<Value>) -> serde_json::Result<Vec<u8>> {
+    let mut next = serde_json::to_value(identity)?;
+    for (name, stored) in stored.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        if let (Some(Value::Object(note)), Value::Object(stored)) = (next.get_mut(name), stored)
+            && note.iter().all(|(key, value)| stored.get(key) == Some(value))
+        {
+            note.clone_from(stored);
+        }
+    }
+    serde_json::to_vec_pretty(&next)
 }
 
 /// Writes a file of the directory `dir` so that it is whole or absent, whatever happens.

@@ -58,13 +58,18 @@ pub struct Disk {
 }
 
 /// The etcd container, as far as its launcher tells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Launcher {
     /// Not connected.
     #[default]
     Absent,
     /// Waits for the lock on the volume, which another pod holds.
     Blocked,
+    /// Cannot take the lock on the volume, and tries again: it cannot be written.
+    LockFails {
+        /// The file, and the operating system's words.
+        why: String,
+    },
     /// Holds the volume and waits for a plan.
     AwaitingPlan {
         /// True if the last etcd of this volume ended because it could not open its data, by a known message,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! seat: 1                             whose agent decides; forgets everything else
-//! etcd: absent | blocked | awaits a plan | awaits a plan, corrupt | runs
+//! etcd: absent | blocked | lock fails some words | awaits a plan | awaits a plan, corrupt | runs
 //! hook: waits | no
 //! volume: empty | join a1@c1, wal a1@c1, wal seen, leftovers, tombstone a1@c1, corrupt before, unreadable
 //! statefulset: wants 3 | missing | not mine | deleting          as read from the API server

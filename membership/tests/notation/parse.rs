@@ -64,7 +64,10 @@ pub(super) fn launcher(value: &str) -> Result<Launcher, String> {
         "awaits a plan" => Launcher::AwaitingPlan { corrupt: false },
         "awaits a plan, corrupt" => Launcher::AwaitingPlan { corrupt: true },
         "runs" => Launcher::Running,
-        _ => return Err(format!("etcd cannot be `{value}`")),
+        _ => match value.strip_prefix("lock fails ") {
+            Some(why) => Launcher::LockFails { why: why.into() },
+            None => return Err(format!("etcd cannot be `{value}`")),
+        },
     })
 }
 

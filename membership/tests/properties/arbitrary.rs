@@ -249,6 +249,7 @@ fn decode_observed(bytes: &[u8]) -> Observed {
             15 => Launcher::Absent,
             14 => Launcher::Blocked,
             13 => Launcher::AwaitingPlan { corrupt: true },
+            12 => Launcher::LockFails { why: "no".into() },
             n if n % 2 == 0 => Launcher::AwaitingPlan { corrupt: false },
             _ => Launcher::Running,
         },

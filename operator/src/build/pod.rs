@@ -86,6 +86,8 @@ fn agent(cluster: &ValidatedCluster, image: &str) -> Container {
         field("POD_NAMESPACE", "metadata.namespace"),
         field("POD_UID", "metadata.uid"),
         field("POD_IP", "status.podIP"),
+        // A Service may publish the pod in another family than its first one.
+        field("POD_IPS", "status.podIPs"),
         value("MUSTER_CLUSTER", cluster.names.cluster()),
         value("MUSTER_ETCD_IMAGE", &cluster.pods.image),
     ];

@@ -165,6 +165,15 @@ mod tests {
     }
 
     #[test]
+    fn an_annotation_of_a_later_release_is_not_written_over() {
+        let wanted = set(&plan(3, None), |_| ());
+        let mut live = wanted.clone();
+        let annotations = live.metadata.annotations.as_mut().unwrap();
+        annotations.insert("etcd.etcd.io/pause".into(), "until noon".into());
+        assert!(same(&live, &wanted));
+    }
+
+    #[test]
     fn the_stateful_set_never_deletes_volumes() {
         for retention in [Retention::Retain, Retention::Delete] {
             let set = set(&plan(3, None), |spec| {

@@ -116,3 +116,27 @@ fn set_state(set: &StatefulSet) -> SetState {
         shrink: workload::shrink(set),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_of_another_release_that_cannot_be_read_count_as_absent() {
+        let state = |replicas: &str, size: &str| {
+            let set = serde_json::json!({
+                "metadata": { "annotations": {
+                    APPLIED_REPLICAS: replicas, APPLIED_SIZE: size, "etcd.etcd.io/pause": "until noon",
+                } },
+                "spec": { "replicas": 5, "selector": {}, "template": {} },
+            });
+            set_state(&serde_json::from_value(set).unwrap())
+        };
+        let applied = AppliedSize { replicas: 5, size: 3 };
+        assert_eq!(state("5", "3").applied, Some(applied));
+        for (replicas, size) in [("5 of 7", "3"), ("5", "3..5"), ("", "3")] {
+            let state = state(replicas, size);
+            assert_eq!((state.replicas, state.applied), (5, None), "{replicas}, {size}");
+        }
+    }
+}

@@ -2,10 +2,11 @@
 
 use muster_membership::{Launcher, Reading};
 
+use super::unread::one_line;
 use crate::etcd::corruption::tells_of_corruption;
 use crate::sidecar::agent::Agent;
 use crate::socket::protocol::{Exit, Lock};
-use crate::socket::server::LauncherPhase;
+use crate::socket::server::{LauncherPhase, LauncherState};
 use crate::volume::LastGood;
 
 impl Agent {
@@ -13,18 +14,8 @@ impl Agent {
     /// the end of etcd, what was read from it is forgotten.
     pub(super) fn look_at_launcher(&mut self) {
         let state = self.launcher.state();
-        let before = self.observed.launcher;
-        self.observed.launcher = match (state.connected, state.phase) {
-            (false, _) | (true, LauncherPhase::Unknown) => Launcher::Absent,
-            (true, LauncherPhase::Idle) if matches!(state.lock, Some(Lock::Taken | Lock::Failed { .. })) => {
-                Launcher::Blocked
-            }
-            (true, LauncherPhase::Idle) => Launcher::Absent,
-            (true, LauncherPhase::AwaitingPlan) => Launcher::AwaitingPlan {
-                corrupt: state.last_exit.as_ref().is_some_and(|exit| self.says_corrupt(exit)),
-            },
-            (true, LauncherPhase::Starting { .. } | LauncherPhase::Running { .. }) => Launcher::Running,
-        };
+        let next = launcher(&state, |exit| self.says_corrupt(exit));
+        let before = std::mem::replace(&mut self.observed.launcher, next);
         self.count_failed_start(&state);
         if before == Launcher::Running && self.observed.launcher != Launcher::Running {
             // What was read from the etcd that ended says nothing about the one to come.
@@ -55,6 +46,47 @@ impl Agent {
         LastGood {
             image: self.config.etcd_image.clone(),
             options: self.config.options().unwrap_or_default(),
+        }
+    }
+}
+
+/// The launcher as the core sees it; `corrupt` judges the end of an etcd.
+fn launcher(state: &LauncherState, corrupt: impl Fn(&Exit) -> bool) -> Launcher {
+    match (state.connected, &state.phase, &state.lock) {
+        (false, ..) | (true, LauncherPhase::Unknown, _) => Launcher::Absent,
+        (true, LauncherPhase::Idle, Some(Lock::Taken)) => Launcher::Blocked,
+        (true, LauncherPhase::Idle, Some(Lock::Failed { why })) => Launcher::LockFails { why: one_line(why) },
+        (true, LauncherPhase::Idle, Some(Lock::Held) | None) => Launcher::Absent,
+        (true, LauncherPhase::AwaitingPlan, _) => Launcher::AwaitingPlan {
+            corrupt: state.last_exit.as_ref().is_some_and(corrupt),
+        },
+        (true, LauncherPhase::Starting { .. } | LauncherPhase::Running { .. }, _) => Launcher::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_fails_is_not_a_lock_that_another_pod_has() {
+        let idle = |lock| LauncherState {
+            connected: true,
+            phase: LauncherPhase::Idle,
+            lock,
+            ..LauncherState::default()
+        };
+        let failed = Lock::Failed {
+            why: "cannot open /var/lib/etcd/lock:\nRead-only file system".into(),
+        };
+        let why = "cannot open /var/lib/etcd/lock: Read-only file system".to_owned();
+        for (lock, expected) in [
+            (None, Launcher::Absent),
+            (Some(Lock::Held), Launcher::Absent),
+            (Some(Lock::Taken), Launcher::Blocked),
+            (Some(failed), Launcher::LockFails { why }),
+        ] {
+            assert_eq!(launcher(&idle(lock), |_| false), expected);
         }
     }
 }

@@ -147,6 +147,7 @@ fn is_of(report: &StatusReport, config: &Config, seat: Seat, address: &PeerAddre
 #[cfg(test)]
 mod tests {
     use muster_api::status::{Quorum, SeatPhase};
+    use serde::Serialize;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -179,7 +180,7 @@ mod tests {
     }
 
     /// True if `report` counts, given by an agent at the address that the EndpointSlices have for seat 1.
-    async fn counted(listener: &TcpListener, uid: Option<&str>, report: &StatusReport) -> bool {
+    async fn counted(listener: &TcpListener, uid: Option<&str>, report: &impl Serialize) -> bool {
         let body = serde_json::to_string(report).unwrap();
         let address = PeerAddress {
             host: listener.local_addr().unwrap().ip().to_string(),
@@ -209,6 +210,10 @@ mod tests {
             ..report()
         };
         assert!(counted(&listener, Some("u"), &earlier).await);
+        let mut later = serde_json::to_value(report()).unwrap();
+        (later["phase"], later["backup"]) = ("Restoring".into(), serde_json::json!({ "running": true }));
+        later.as_object_mut().unwrap().remove("since");
+        assert!(counted(&listener, Some("u"), &later).await);
         // The EndpointSlices have another pod there, or do not say which.
         assert!(!counted(&listener, Some("w"), &report()).await);
         assert!(!counted(&listener, None, &report()).await);

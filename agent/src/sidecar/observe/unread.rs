@@ -79,7 +79,7 @@ fn words(message: &str, reason: &str, code: u16) -> String {
 }
 
 /// A text without line breaks and control characters, cut to [`LONGEST`].
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let words: Vec<_> = text
         .split(|letter: char| letter.is_whitespace() || letter.is_control())
         .filter(|word| !word.is_empty())

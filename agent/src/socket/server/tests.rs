@@ -206,6 +206,24 @@ async fn nonsense_is_skipped_and_what_follows_is_heard() {
 }
 
 #[tokio::test]
+async fn a_message_with_an_unknown_key_is_heard() {
+    let (_dir, path) = socket();
+    let server = listen(&path).unwrap();
+    let mut launcher = FakeLauncher::connect(&path).await;
+    let lines = [
+        r#"{"type":"hello","launchId":"0000000000000001","lock":"held","state":"idle","mood":"good"}"#,
+        r#"{"type":"started","pid":3,"plan":2,"cgroup":{"path":"/"}}"#,
+    ];
+    launcher
+        .to
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .await
+        .unwrap();
+    let running = LauncherPhase::Running { pid: 3, plan: 2 };
+    state(&server, |state| state.phase == running).await;
+}
+
+#[tokio::test]
 async fn the_end_of_the_server_ends_its_connections() {
     let (_dir, path) = socket();
     let server = listen(&path).unwrap();

@@ -89,18 +89,51 @@ fn everything_survives_on_the_disk_with_ids_that_json_tools_do_not_round() {
     assert_eq!(open(root.path()).unwrap().identity(), volume.identity());
 }
 
+/// An identity with every note, and in each of them, and beside them, what a newer version may add.
+fn of_a_newer_version() -> Value {
+    serde_json::json!({
+        "volume": "v", "pod": "c1-0", "namespace": "a", "cluster": "c1", "walSeen": false, "discardedCorrupt": false,
+        "join": { "memberId": "00000000000000aa", "clusterId": "00000000000000cc", "asked": "witness" },
+        "claim": { "token": "t", "clusterId": "00000000000000cc", "by": ["x"] },
+        "tombstone": { "memberId": "00000000000000ab", "clusterId": "00000000000000cc", "at": 7 },
+        "lastGood": { "image": "i", "options": [], "features": { "a": true } },
+        "colour": { "is": "blue" }, "size": null,
+    })
+}
+
+fn written(root: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path(root)).unwrap()).unwrap()
+}
+
 #[test]
-fn what_a_newer_version_wrote_is_kept() {
+fn what_a_newer_version_wrote_is_kept_inside_the_notes_too() {
     let root = tempfile::tempdir().unwrap();
-    let text = r#"{"volume": "v", "pod": "c1-0", "colour": {"is": "blue"}}"#;
-    fs::write(path(root.path()), text).unwrap();
+    let mut expected = of_a_newer_version();
+    fs::write(path(root.path()), expected.to_string()).unwrap();
+    let mut volume = open(root.path()).unwrap();
+    volume.update(|identity| identity.wal_seen = true).unwrap();
+    expected["walSeen"] = true.into();
+    assert_eq!(written(root.path()), expected);
+    volume.rewrite().unwrap();
+    assert_eq!(written(root.path()), expected);
+}
+
+#[test]
+fn what_a_newer_version_added_to_a_note_goes_with_the_note() {
+    let root = tempfile::tempdir().unwrap();
+    let mut expected = of_a_newer_version();
+    fs::write(path(root.path()), expected.to_string()).unwrap();
+    let another = JoinRecord {
+        member_id: 0xad,
+        cluster_id: 0xcc,
+    };
     open(root.path())
         .unwrap()
-        .update(|identity| identity.wal_seen = true)
+        .update(|identity| (identity.join, identity.tombstone) = (Some(another), None))
         .unwrap();
-    let written: serde_json::Value = serde_json::from_slice(&fs::read(path(root.path())).unwrap()).unwrap();
-    assert_eq!(written["colour"]["is"], "blue");
-    assert_eq!(written["walSeen"], true);
+    expected["join"] = serde_json::json!({ "memberId": "00000000000000ad", "clusterId": "00000000000000cc" });
+    expected.as_object_mut().unwrap().remove("tombstone");
+    assert_eq!(written(root.path()), expected);
 }
 
 #[test]
