@@ -127,6 +127,7 @@ reasons! {
     Unknown: Condition, "Nobody can say.";
     UnreadableObject: Condition OperatorEvent, "This release cannot read the EtcdCluster; the message names the field.";
     Updating: Condition, "Pods are replaced one at a time, because the pod template changed.";
+    VersionMismatch: Condition OperatorEvent, "A pod of the present template runs another etcd version than the cluster's.";
     VolumeLocked: Seat, "Another pod of the seat holds the volume.";
     VolumeLost: Seat, "The log that was on the volume is gone: the seat joins as new.";
     VolumeUnreadable: Seat, "The volume cannot be read.";

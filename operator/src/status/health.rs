@@ -9,12 +9,14 @@ use muster_api::status::{EtcdClusterStatus, MemberStatus, Quorum, Role, SeatPhas
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
+    VERSION_MISMATCH,
 };
 use crate::dereference::{ObservedCluster, PodView};
 use crate::plan::Plan;
 use crate::plan::birth_record::{self, RecordStep};
 use crate::plan::size::{SizePlan, SizeStep};
 use crate::validate::ValidatedCluster;
+use crate::written;
 
 mod placement;
 #[cfg(test)]
@@ -33,6 +35,8 @@ pub(crate) struct HealthInput<'a> {
     pub(crate) record_missing: bool,
     /// The mistake in a birth record that agents cannot read.
     pub(crate) record_damage: Option<String>,
+    /// The sentence about pods that run another version than the template says.
+    pub(crate) mismatch: Option<String>,
 }
 
 /// A cluster's summary and conditions.
@@ -154,6 +158,7 @@ impl<'a> HealthInput<'a> {
             outdated: plan.rollout.outdated(applied.set()),
             record_missing: plan.record == RecordStep::Missing,
             record_damage: observed.record.as_ref().and_then(birth_record::damage),
+            mismatch: written::mismatch(observed, published),
         }
     }
 
@@ -321,7 +326,11 @@ impl<'a> HealthInput<'a> {
         let shared = self
             .shared_nodes()
             .map(|text| Finding::new(SHARED_NODE, true, Reason::MembersShareNode, text));
-        even.into_iter().chain(advisory).chain(shared).collect()
+        let mismatch = self
+            .mismatch
+            .as_ref()
+            .map(|text| Finding::new(VERSION_MISMATCH, true, Reason::VersionMismatch, text.clone()));
+        even.into_iter().chain(advisory).chain(shared).chain(mismatch).collect()
     }
 
     fn unready(&self) -> Vec<u32> {

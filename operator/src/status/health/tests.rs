@@ -40,6 +40,7 @@ fn at_rest(n: u32) -> Case {
         member_id: None,
         quorum: Quorum::Ok,
         voters: n as i32,
+        version: None,
     });
     let status = EtcdClusterStatus {
         cluster_id: Some(HexId(7)),
@@ -87,6 +88,7 @@ impl Case {
             outdated,
             record_missing,
             record_damage: None,
+            mismatch: None,
         }
     }
 }

@@ -22,6 +22,7 @@ mod scale;
 mod self_check;
 mod storms;
 mod template;
+mod versions;
 mod volumes;
 mod writes;
 
@@ -57,6 +58,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     reasons::SCENARIOS,
     hostile::SCENARIOS,
     copies::SCENARIOS,
+    versions::SCENARIOS,
 ];
 
 /// All scenarios, in the order in which they are run.
