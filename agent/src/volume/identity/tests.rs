@@ -48,6 +48,32 @@ fn a_volume_with_files_of_somebody_else_is_refused_and_stays_as_it_is() {
 }
 
 #[test]
+fn a_folder_named_data_is_etcds_only_with_etcds_data_in_it() {
+    let holds = |files: &[&str]| {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let opened = open(root.path()).map(drop).map_err(|error| error.to_string());
+        assert_eq!(opened.is_ok(), path(root.path()).exists());
+        opened
+    };
+    let sentence = holds(&["data/PG_VERSION", "data/base/1"]).unwrap_err();
+    assert!(
+        sentence.contains("files that are not etcd's: data/PG_VERSION, data/base."),
+        "{sentence}"
+    );
+    // Not even beside the names that a volume of etcd has at its root.
+    let sentence = holds(&["data/data/1", "data/archive/2"]).unwrap_err();
+    assert!(sentence.contains("data/archive, data/data"), "{sentence}");
+    assert!(holds(&["data"]).is_err());
+    assert_eq!(holds(&["data/member/snap/db", "data/notes"]), Ok(()));
+    assert_eq!(holds(&["data/.snapshot", "data/lost+found/1"]), Ok(()));
+}
+
+#[test]
 fn a_fresh_volume_gets_a_name_that_stays() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("lost+found")).unwrap();
