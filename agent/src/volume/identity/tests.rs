@@ -37,6 +37,14 @@ fn a_volume_of_an_earlier_build_is_opened_and_stays_without_a_home_until_it_is_c
 }
 
 #[test]
+fn data_without_an_identity_has_no_home_until_it_is_confirmed() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("data/member/wal")).unwrap();
+    assert_eq!(open(root.path()).unwrap().identity().home, None);
+    assert_eq!(open(root.path()).unwrap().identity().home, None);
+}
+
+#[test]
 fn a_volume_with_files_of_somebody_else_is_refused_and_stays_as_it_is() {
     let root = tempfile::tempdir().unwrap();
     for name in ["base", "global", "PG_VERSION", "pg_wal", "lost+found", ".snapshot"] {
