@@ -32,6 +32,21 @@ pub mod key {
     pub const CLUSTER_ID: &str = "clusterID";
     /// The ID of a cluster that a person gave up.
     pub const ABANDONED: &str = "abandoned";
+    /// The etcd version that wrote the data last; absent without an operator.
+    pub const VERSION: &str = "version";
+
+    /// The keys that this release knows; others are kept as they are.
+    pub(super) const KNOWN: &[&str] = &[
+        PHASE,
+        OWNER,
+        NO_OLDER_VOLUMES,
+        TOKEN,
+        SEAT,
+        VOLUME,
+        CLUSTER_ID,
+        ABANDONED,
+        VERSION,
+    ];
 }
 
 /// The record of a cluster's founding.
@@ -44,8 +59,12 @@ pub struct BirthRecord {
     pub no_older_volumes: bool,
     /// A cluster that a person gave up.
     pub abandoned: Option<HexId>,
+    /// The etcd version that wrote the data last. Text: agents pass it on and judge nothing by it.
+    pub version: Option<String>,
     /// Progress of the founding.
     pub phase: Founding,
+    /// Keys that another release wrote and this one does not know; they are kept.
+    pub unknown: BTreeMap<String, String>,
 }
 
 /// Progress of a cluster's founding.
@@ -112,7 +131,9 @@ impl BirthRecord {
             owner: owner.into(),
             no_older_volumes,
             abandoned: None,
+            version: None,
             phase: Founding::Unclaimed,
+            unknown: BTreeMap::new(),
         }
     }
 
@@ -126,7 +147,9 @@ impl BirthRecord {
             owner: owner.into(),
             no_older_volumes: false,
             abandoned: None,
+            version: None,
             phase,
+            unknown: BTreeMap::new(),
         }
     }
 
@@ -172,7 +195,9 @@ impl BirthRecord {
             owner: read.text(key::OWNER).unwrap_or_default(),
             no_older_volumes: read.text(key::NO_OLDER_VOLUMES).as_deref() == Some("true"),
             abandoned: read.parsed(key::ABANDONED)?,
+            version: read.text(key::VERSION),
             phase: read.phase()?,
+            unknown: read.unknown(),
         })
     }
 
@@ -183,12 +208,14 @@ impl BirthRecord {
             Founding::Claimed(_) => CLAIMED,
             Founding::Formed(_) => FORMED,
         };
-        let mut data = BTreeMap::from([
-            (key::PHASE.to_owned(), phase.to_owned()),
-            (key::OWNER.to_owned(), self.owner.clone()),
-            (key::NO_OLDER_VOLUMES.to_owned(), self.no_older_volumes.to_string()),
-        ]);
+        let mut data = self.unknown.clone();
         let mut put = |key: &str, value: String| data.insert(key.to_owned(), value);
+        put(key::PHASE, phase.to_owned());
+        put(key::OWNER, self.owner.clone());
+        put(key::NO_OLDER_VOLUMES, self.no_older_volumes.to_string());
+        if let Some(version) = &self.version {
+            put(key::VERSION, version.clone());
+        }
         if let Some(abandoned) = self.abandoned {
             put(key::ABANDONED, abandoned.to_string());
         }
@@ -239,6 +266,12 @@ impl Reader<'_> {
             volume: self.required(phase, key::VOLUME)?,
             cluster_id: self.required(phase, key::CLUSTER_ID)?,
         })
+    }
+
+    fn unknown(&self) -> BTreeMap<String, String> {
+        let foreign = |(key, _): &(&String, &String)| !key::KNOWN.contains(&key.as_str());
+        let found = self.data.iter().filter(foreign);
+        found.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     fn text(&self, key: &str) -> Option<String> {

@@ -12,8 +12,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
 use crate::status::EtcdClusterStatus;
-use crate::{rules, version};
 
 /// The desired state of an etcd cluster.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -54,11 +54,13 @@ pub struct EtcdClusterSpec {
 
     /// etcd version, with or without a leading v, for example 3.6.16. An
     /// upgrade moves up one minor version at a time; a downgrade to an earlier
-    /// minor version is refused.
-    #[serde(default = "default_version")]
+    /// minor version is refused, also after the EtcdCluster or its StatefulSet
+    /// was made again. Default: the version that wrote the cluster's data; for
+    /// a new cluster, the default of this release of the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = rules::version_form(), validation = rules::version_range())]
-    pub version: String,
+    pub version: Option<String>,
 
     /// Repository of the etcd image. The tag is the version with a leading v.
     /// Default: gcr.io/etcd-development/etcd.
@@ -67,7 +69,8 @@ pub struct EtcdClusterSpec {
     pub repository: Option<String>,
 
     /// Complete reference of the etcd image, in place of repository and tag.
-    /// Set version to the etcd version that the image contains.
+    /// Set version to the etcd version that the image contains: the condition
+    /// VersionMismatch tells if it is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
@@ -238,7 +241,7 @@ impl EtcdClusterSpec {
     pub fn of_size(size: i32) -> Self {
         Self {
             size,
-            version: default_version(),
+            version: None,
             repository: None,
             image: None,
             storage: Storage::default(),
@@ -250,10 +253,6 @@ impl EtcdClusterSpec {
             tls: None,
         }
     }
-}
-
-fn default_version() -> String {
-    version::DEFAULT.to_owned()
 }
 
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -32,7 +32,8 @@ pub struct EtcdClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Conditions of the cluster: Ready, Progressing, Degraded, QuorumLost, and
-    /// where they apply Stalled, EvenSize, SharedNode and VersionAdvisory.
+    /// where they apply Stalled, EvenSize, SharedNode, VersionAdvisory and
+    /// VersionMismatch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -135,6 +136,10 @@ pub struct SeatStatus {
     /// read none.
     #[serde(default)]
     pub voters: i32,
+    /// etcd version that the seat's member runs, in etcd's own words; absent
+    /// until etcd has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// Phase of a seat.

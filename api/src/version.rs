@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The version of a cluster whose spec names none.
+/// The version of a new cluster whose spec names none.
 pub const DEFAULT: &str = "3.6.16";
 
 /// The repository of upstream's images.

@@ -6,11 +6,6 @@
 use crate::ids::ClusterId;
 use crate::observed::Me;
 
-/// The cluster's name: the seat's without its number.
-fn cluster_name(me: &Me) -> &str {
-    me.name.rsplit_once('-').map_or(&me.name, |(cluster, _)| cluster)
-}
-
 /// The beginning of a command that a person can give, with the namespace that the peer URL names.
 fn kubectl(me: &Me) -> String {
     let host = me.peer_url.split("://").nth(1).and_then(|rest| rest.split(':').next());
@@ -25,7 +20,16 @@ pub(crate) fn start_over(me: &Me, cluster: ClusterId) -> String {
     format!(
         "to start over with an empty store: {} patch configmap {}-birth --type merge -p '{{\"data\":{{\"abandoned\":\"{cluster}\"}}}}'",
         kubectl(me),
-        cluster_name(me),
+        me.cluster_name(),
+    )
+}
+
+/// The command that says that data without a name is this cluster's.
+pub(crate) fn adopt(me: &Me, cluster: ClusterId) -> String {
+    format!(
+        "if this is no copy, but the cluster itself: {} patch configmap {}-birth --type merge -p '{{\"data\":{{\"phase\":\"formed\",\"clusterID\":\"{cluster}\"}}}}'",
+        kubectl(me),
+        me.cluster_name(),
     )
 }
 
@@ -44,7 +48,7 @@ pub(crate) fn scale_up(me: &Me, replicas: u32) -> String {
     format!(
         "where no operator brings them back, do it: {} scale statefulset {} --replicas={replicas}",
         kubectl(me),
-        cluster_name(me)
+        me.cluster_name()
     )
 }
 
@@ -80,7 +84,7 @@ mod tests {
         };
         let full = me("http://my-db-12.my-db-peer.prod.svc.cluster.local:2380");
         assert_eq!(
-            (cluster_name(&full), kubectl(&full).as_str()),
+            (full.cluster_name(), kubectl(&full).as_str()),
             ("my-db", "kubectl --namespace prod")
         );
         assert_eq!(kubectl(&me("http://my-db-12.my-db-peer:2380")), "kubectl");

@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!   decide ─┬─ no WAL ────▶ bootstrap ──▶ join                    etcd does not run yet
-//!           ├─ a WAL ─────▶ resume
+//!           ├─ a WAL ─────▶ resume (origin: whose it is)
 //!           └─ etcd runs ─▶ running ─┬─ leave                     the seat is not wanted
 //!                                    ├─ promote                   a learner
 //!                                    ├─ birth_record, publication,
@@ -56,6 +56,7 @@ mod join;
 mod leave;
 mod memory;
 mod observed;
+mod origin;
 mod outage;
 mod pace;
 mod progress;

@@ -5,6 +5,7 @@ use muster_reasons::Reason;
 use crate::decision::{Action, ArchiveReason, Draft, Need, Phase, StartPlan, either};
 use crate::ids::Time;
 use crate::observed::{Freshness, Identity, MemberList, Observed};
+use crate::origin;
 use crate::quorum::quorum;
 use crate::timing::{REST_INTERVAL, RETRY_INTERVAL};
 
@@ -13,6 +14,11 @@ use crate::timing::{REST_INTERVAL, RETRY_INTERVAL};
 pub(crate) fn resume(observed: &Observed, wal: Identity, corrupt: bool, now: Time) -> Draft {
     if observed.disk.tombstone == Some(wal) {
         return either(removed(observed, wal, now));
+    }
+    if observed.disk.nameless
+        && let Err(draft) = origin::certain(observed, wal, now)
+    {
+        return draft;
     }
     match observed.list.check(now) {
         Freshness::Stale => Draft::look([Need::List(Some(wal.cluster))]),

@@ -20,6 +20,8 @@ pub(crate) const EVEN_SIZE: &str = "EvenSize";
 pub(crate) const SHARED_NODE: &str = "SharedNode";
 /// A warning: the etcd version has known defects.
 pub(crate) const VERSION_ADVISORY: &str = "VersionAdvisory";
+/// A warning: what runs is not the version that the spec says.
+pub(crate) const VERSION_MISMATCH: &str = "VersionMismatch";
 
 macro_rules! summaries {
     ($($name:ident),+) => {

@@ -26,5 +26,6 @@ mod service;
 mod status;
 mod stored;
 mod validate;
+mod written;
 
 pub use service::logs;

@@ -43,6 +43,7 @@ use crate::plan::{Plan, plan};
 use crate::status::health::HealthInput;
 use crate::status::{Outcome, report, report_unreadable};
 use crate::validate::{self, ValidatedCluster};
+use crate::written::Written;
 
 /// Time until an object that is being deleted is looked for again.
 const PREDECESSOR_RETRY: Duration = Duration::from_millis(500);
@@ -72,7 +73,8 @@ pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result
         Err(error) => return Err(error),
     };
     // No client.
-    let valid = match validate::stored(&observed.cluster, validate::running_version(&observed)) {
+    let written = Written::of(&observed, &observed.published());
+    let valid = match validate::stored(&observed.cluster, &written) {
         Ok(valid) => valid,
         Err(invalid) => {
             report(context, &observed, &Outcome::invalid(&invalid)).await?;

@@ -14,12 +14,10 @@ use muster_api::cluster::{Ephemeral, EtcdCluster, EtcdClusterSpec, PodMetadata, 
 use muster_api::names::{MAX_NAME_LENGTH, Names};
 use muster_api::options::{self, OptionError};
 use muster_api::version::{self, Version, VersionError};
-use muster_api::workload::VERSION;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
-use crate::dereference::ObservedCluster;
-use crate::ownership;
+use crate::written::Written;
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +86,24 @@ pub(crate) enum Invalid {
     /// The version is not usable.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// The version cannot open, or must not take over, the data that there is.
+    #[error(
+        "the field spec.version does not fit the cluster's data, which etcd {written} wrote: {error}. Set spec.version to {written} or to a version that may follow it"
+    )]
+    Data {
+        /// The version that wrote the data.
+        written: Version,
+        error: VersionError,
+    },
+    /// The birth record names no version that can be read, and nothing runs that would tell.
+    #[error(
+        "the key version of ConfigMap {name} is {text:?}, which is no version: correct it to the etcd version that wrote the cluster's data"
+    )]
+    Recorded {
+        /// The ConfigMap.
+        name: String,
+        text: String,
+    },
     /// An option is not usable.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -108,25 +124,19 @@ pub(crate) enum Invalid {
     Unstored,
 }
 
-/// The version that the StatefulSet's pods run, if the StatefulSet is the cluster's own.
-pub(crate) fn running_version(observed: &ObservedCluster) -> Option<Version> {
-    let uid = observed.cluster.uid()?;
-    let set = observed.set.as_ref()?;
-    ownership::check("StatefulSet", &set.metadata, &uid).ok()?;
-    set.annotations().get(VERSION)?.parse().ok()
-}
-
-/// Checks a stored EtcdCluster, beside the version that its pods run.
+/// Checks a stored EtcdCluster, beside the version that its data is of.
 ///
 /// # Errors
-/// The spec cannot be built, or the version does not follow the one that runs.
-pub(crate) fn stored(cluster: &EtcdCluster, running: Option<Version>) -> Result<ValidatedCluster, Invalid> {
+/// The spec cannot be built, or the version does not follow the one that wrote the data.
+pub(crate) fn stored(cluster: &EtcdCluster, written: &Written) -> Result<ValidatedCluster, Invalid> {
     let owner = cluster.controller_owner_ref(&()).ok_or(Invalid::Unstored)?;
     let namespace = cluster.namespace().ok_or(Invalid::Unstored)?;
-    let valid = spec(&cluster.name_any(), &cluster.spec)?;
-    if let Some(running) = running {
-        valid.version.follows(running)?;
+    let mut wanted = cluster.spec.clone();
+    if wanted.version.is_none() {
+        wanted.version = written.unnamed().map(|version| version.to_string());
     }
+    let valid = spec(&cluster.name_any(), &wanted)?;
+    written.check(&valid)?;
     Ok(ValidatedCluster {
         owner: Some(owner),
         namespace: Some(namespace),
@@ -149,7 +159,8 @@ pub(crate) fn spec(name: &str, spec: &EtcdClusterSpec) -> Result<ValidatedCluste
         .ok()
         .filter(|_| spec.size <= MAX_SIZE)
         .ok_or(Invalid::Size(spec.size))?;
-    let version = spec.version.parse::<Version>()?.supported()?;
+    let version = spec.version.as_deref().unwrap_or(version::DEFAULT);
+    let version = version.parse::<Version>()?.supported()?;
     options::check(&spec.etcd_options)?;
     let metadata = spec
         .pod_template

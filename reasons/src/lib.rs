@@ -139,6 +139,7 @@ reasons! {
     UnreadableObject: Condition OperatorEvent, "This release cannot read the EtcdCluster; the message names the field.";
     Unschedulable: Condition OperatorEvent, "The scheduler finds no node for a pod.";
     Updating: Condition, "Pods are replaced one at a time, because the pod template changed.";
+    VersionMismatch: Condition OperatorEvent, "A pod of the present template runs another etcd version than the cluster's.";
     VolumeLockFailed: Seat, "The lock on the volume cannot be taken: the volume cannot be written.";
     VolumeLocked: Seat, "Another pod of the seat holds the volume.";
     VolumeLost: Seat, "The log that was on the volume is gone: the seat joins as new.";

@@ -74,6 +74,7 @@ impl Agent {
             member_id: facts.identity.map(|id| HexId(id.member.0)),
             quorum: facts.quorum,
             voters: i32::try_from(facts.voters).unwrap_or(i32::MAX),
+            version: Some(self.version.clone()).filter(|version| !version.is_empty()),
         }
     }
 

@@ -18,8 +18,8 @@ pub(crate) struct VolumeIdentity {
     pub(crate) volume: String,
     /// The seat: the name of the pod that this volume belongs to.
     pub(crate) pod: String,
-    /// The namespace and the EtcdCluster of the seat. An earlier build did not note them; then neither is there until
-    /// the cluster has confirmed the member.
+    /// The namespace and the EtcdCluster of the seat. Neither is there until the cluster has confirmed the member if an
+    /// earlier build did not note them, or if the data came without an identity.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) home: Option<Home>,
     /// The member that was added for this volume, once it was.

@@ -46,7 +46,7 @@ pub(crate) struct Volume {
 impl Volume {
     /// Opens the volume at `root` for the seat `pod` of the cluster at `home`.
     ///
-    /// A volume without an identity gets one, named by `random`. An archiving that was
+    /// A volume without an identity gets one, named by `random`; its home only if there is no data. An archiving that was
     /// cut short is finished first, so what comes back is never a state in between.
     ///
     /// # Errors
@@ -66,7 +66,9 @@ impl Volume {
             Some(identity) => identity,
             None => {
                 foreign::refuse(&root)?;
-                let identity = VolumeIdentity::new(uuid_v4(random), pod, Some(home.clone()));
+                // Data that came without an identity may be a copy of a live member's.
+                let home = (!root.join("data").join("member").exists()).then(|| home.clone());
+                let identity = VolumeIdentity::new(uuid_v4(random), pod, home);
                 identity::write(&root, &identity)?;
                 identity
             }

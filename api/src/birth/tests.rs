@@ -16,7 +16,9 @@ fn record(phase: Founding) -> BirthRecord {
         owner: "uid".into(),
         no_older_volumes: true,
         abandoned: None,
+        version: Some("3.5.21".into()),
         phase,
+        unknown: BTreeMap::from([("colour".into(), "blue".into())]),
     }
 }
 
@@ -48,6 +50,19 @@ fn every_record_is_read_as_it_was_written() {
             assert_eq!(BirthRecord::from_data(&record.to_data()), Ok(record));
         }
     }
+}
+
+#[test]
+fn keys_of_another_release_survive_a_claim() {
+    let read = BirthRecord::from_data(&data(&[("version", "3.5.21"), ("colour", "blue")])).unwrap();
+    let claimed = BirthRecord {
+        phase: Founding::Claimed(claim()),
+        ..read
+    };
+    let written = claimed.to_data();
+    assert_eq!(written.get("version").map(String::as_str), Some("3.5.21"));
+    assert_eq!(written.get("colour").map(String::as_str), Some("blue"));
+    assert_eq!(written.get("phase").map(String::as_str), Some("claimed"));
 }
 
 #[test]

@@ -135,6 +135,7 @@ impl View {
                 join: self.join.map(|id| self.identity(id)),
                 wal_seen: self.wal_seen,
                 leftovers: self.leftovers,
+                nameless: false,
                 tombstone: self.tombstone.map(|id| self.identity(id)),
                 corrupt_before: self.corrupt_before,
                 unreadable: None,

@@ -29,6 +29,19 @@ pub struct Me {
     pub volume: String,
 }
 
+impl Me {
+    /// The cluster's name: the seat's without its number.
+    pub(crate) fn cluster_name(&self) -> &str {
+        self.name.rsplit_once('-').map_or(&self.name, |(cluster, _)| cluster)
+    }
+
+    /// The peer URL of another seat of this cluster.
+    pub(crate) fn peer_url_of(&self, seat: Seat) -> String {
+        let name = format!("{}-{}", self.cluster_name(), seat.0);
+        self.peer_url.replacen(&self.name, &name, 1)
+    }
+}
+
 /// An etcd identity: a member of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -49,6 +62,9 @@ pub struct Disk {
     pub wal_seen: bool,
     /// True if there are files of a start that failed before it had a WAL.
     pub leftovers: bool,
+    /// True if nothing on the volume says which cluster it is of: an earlier release did not note it, or its data came
+    /// without an identity.
+    pub nameless: bool,
     /// The identity that was removed from its cluster; its data must not start again.
     pub tombstone: Option<Identity>,
     /// True if data of this volume was set aside as corrupt before: that is done once.

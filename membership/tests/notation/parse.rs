@@ -81,6 +81,7 @@ pub(super) fn disk(value: &str) -> Result<Disk, String> {
             ("join", who) => disk.join = Some(identity(who)?),
             ("tombstone", who) => disk.tombstone = Some(identity(who)?),
             ("leftovers", _) => disk.leftovers = true,
+            ("nameless", _) => disk.nameless = true,
             ("corrupt", "before") => disk.corrupt_before = true,
             ("unreadable", _) => disk.unreadable = Some("the volume cannot be read: input/output error".into()),
             _ => return Err(format!("a volume cannot hold `{word}`")),

@@ -205,6 +205,7 @@ impl Choices<'_> {
             join: self.rarely(3).then(|| self.identity_of(seat)),
             wal_seen: wal.is_some() != self.rarely(8),
             leftovers: self.rarely(8),
+            nameless: self.rarely(4),
             tombstone: self.rarely(8).then(|| self.identity_of(seat)),
             corrupt_before: self.rarely(4),
             unreadable: self.rarely(40).then(|| "the volume cannot be read".into()),
@@ -374,7 +375,11 @@ pub(crate) fn with_data(mut o: Observed, peers_answer: bool) -> Observed {
             list.members.insert(wal.member, me);
             o.list = Reading::saw(NOW, list.clone());
         }
-        _ => o.list.fail(NOW, Unread::Silent),
+        _ => {
+            o.list.fail(NOW, Unread::Silent);
+            // Without a name, somebody has to say that it is no copy.
+            o.disk.nameless = false;
+        }
     }
     o
 }

@@ -336,9 +336,18 @@ impl Seen<'_> {
                 let wal = disk.wal.ok_or("there is no WAL")?;
                 ensure(disk.tombstone != Some(wal), "the member was removed")?;
                 let removed = self.list().is_ok_and(|l| !l.members.contains_key(&wal.member));
-                ensure(!removed, "the member was removed")
+                ensure(!removed, "the member was removed")?;
+                ensure(!disk.nameless || self.names(wal), "the data may be a copy's")
             }
         }
+    }
+
+    /// True if somebody of this cluster says that the data of `wal` is this seat's.
+    fn names(&self, wal: Identity) -> bool {
+        let listed = self.list().ok().and_then(|list| list.members.get(&wal.member));
+        let birth = lately(&self.o.birth).and_then(|birth| birth.as_ref());
+        let recorded = birth.is_some_and(|birth| birth.cluster == Some(wal.cluster));
+        listed.map_or(recorded, |member| member.peer_urls.contains(&self.o.me.peer_url))
     }
 
     /// Invariant 8.

@@ -129,23 +129,36 @@ impl Target<'_> {
                     .await?;
                 Ok(())
             }
-            RecordWrite::Claim {
-                version,
-                wanted: record,
-            } => {
-                let owners = record.owner_references();
-                let patch = json!({
-                    "metadata": { "resourceVersion": version, "ownerReferences": owners },
+            RecordWrite::Claim { read, wanted, written } => {
+                let owners = wanted.owner_references();
+                let mut patch = json!({
+                    "metadata": { "resourceVersion": read, "ownerReferences": owners },
                     "data": { key::OWNER: self.owner_uid },
                 });
-                let what = format!("take over ConfigMap {}", record.name_any());
-                records
-                    .patch(&record.name_any(), &merging(), &Patch::Merge(patch))
-                    .map_err(ReconcileError::writing(what))
-                    .await?;
-                Ok(())
+                if let Some(written) = written {
+                    patch["data"][key::VERSION] = written.into();
+                }
+                let what = format!("take over ConfigMap {}", wanted.name_any());
+                self.patch_record(&wanted.name_any(), patch, what).await
+            }
+            RecordWrite::Note { read, name, written } => {
+                let patch = json!({
+                    "metadata": { "resourceVersion": read },
+                    "data": { key::VERSION: written },
+                });
+                let what = format!("note etcd's version in ConfigMap {name}");
+                self.patch_record(&name, patch, what).await
             }
         }
+    }
+
+    async fn patch_record(&self, name: &str, patch: serde_json::Value, what: String) -> Result<(), ReconcileError> {
+        let records: Api<ConfigMap> = Api::namespaced(self.client.clone(), self.namespace);
+        records
+            .patch(name, &merging(), &Patch::Merge(patch))
+            .map_err(ReconcileError::writing(what))
+            .await?;
+        Ok(())
     }
 
     /// Applies the dependents, or nothing if anything of those names belongs to

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
+use muster_api::birth::BirthRecord;
 use muster_api::workload::{CONFIRM_MEMBERS, SHRINK, SHRINK_GENERATION};
 
 use super::{Dependents, birth_record, stateful_set};
@@ -30,9 +31,18 @@ pub(crate) enum RecordWrite {
     /// Make it this EtcdCluster's, if it has not changed since.
     Claim {
         /// The resource version that was read.
-        version: Option<String>,
+        read: Option<String>,
         /// The record with its new owner.
         wanted: ConfigMap,
+        /// The etcd version to note in it, if it is another one now.
+        written: Option<String>,
+    },
+    /// Note the etcd version that writes the data, if the record has not changed since.
+    Note {
+        /// The resource version that was read.
+        read: Option<String>,
+        name: String,
+        written: String,
     },
 }
 
@@ -55,18 +65,32 @@ pub(crate) fn prepare(
 ) -> Prepared {
     Prepared {
         dependents: (!known.dependents_written).then(|| super::dependents(cluster)),
-        record: record_write(cluster, observed, &plan.record),
+        record: record_write(cluster, observed, plan),
         set: set_write(cluster, observed, plan, agent_image, known),
     }
 }
 
-fn record_write(cluster: &ValidatedCluster, observed: &ObservedCluster, step: &RecordStep) -> RecordWrite {
-    match step {
-        RecordStep::Keep | RecordStep::Missing => RecordWrite::None,
-        RecordStep::Create(record) => RecordWrite::Create(birth_record::build(cluster, record)),
-        RecordStep::Claim => RecordWrite::Claim {
-            version: observed.record.as_ref().and_then(ResourceExt::resource_version),
+fn record_write(cluster: &ValidatedCluster, observed: &ObservedCluster, plan: &Plan) -> RecordWrite {
+    let read = observed.record.as_ref().and_then(ResourceExt::resource_version);
+    let written = plan.written.map(|version| version.to_string());
+    match (&plan.record, written) {
+        (RecordStep::Missing, _) | (RecordStep::Keep, None) => RecordWrite::None,
+        (RecordStep::Create(record), version) => {
+            let record = BirthRecord {
+                version,
+                ..record.clone()
+            };
+            RecordWrite::Create(birth_record::build(cluster, &record))
+        }
+        (RecordStep::Claim, written) => RecordWrite::Claim {
+            read,
             wanted: birth_record::empty(cluster),
+            written,
+        },
+        (RecordStep::Keep, Some(written)) => RecordWrite::Note {
+            read,
+            name: cluster.names.birth_record(),
+            written,
         },
     }
 }
@@ -128,6 +152,7 @@ mod tests {
                 why: String::new(),
             },
             record: RecordStep::Keep,
+            written: None,
             template: None,
             rollout: RolloutPlan::default(),
             claims: Vec::new(),

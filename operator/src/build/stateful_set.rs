@@ -150,7 +150,7 @@ mod tests {
         assert!(!same(&live, &set(&plan(3, Shrink::new(3, 1)), |_| ())));
         assert!(!same(
             &live,
-            &set(&plan(3, None), |spec| spec.version = "3.5.21".into())
+            &set(&plan(3, None), |spec| spec.version = Some("3.5.21".into()))
         ));
         let mut older = set(&plan(3, None), |_| ());
         let policy = older.spec.as_mut().unwrap();

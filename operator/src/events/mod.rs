@@ -5,7 +5,9 @@ use kube::runtime::events::{Event, EventType};
 use muster_api::cluster::EtcdCluster;
 use muster_api::reasons::{Place, Reason};
 
-use crate::conditions::{DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, SHARED_NODE, STALLED, VERSION_ADVISORY, previous};
+use crate::conditions::{
+    DEGRADED, EVEN_SIZE, QUORUM_LOST, READY, SHARED_NODE, STALLED, VERSION_ADVISORY, VERSION_MISMATCH, previous,
+};
 use crate::plan::size::{SizePlan, SizeStep};
 
 pub(crate) mod recorder;
@@ -19,6 +21,7 @@ const NOTED: &[(&str, EventType)] = &[
     (EVEN_SIZE, EventType::Warning),
     (SHARED_NODE, EventType::Warning),
     (VERSION_ADVISORY, EventType::Warning),
+    (VERSION_MISMATCH, EventType::Warning),
 ];
 
 /// Events for conditions that did not hold before, or hold for another reason.

@@ -366,6 +366,7 @@ mod tests {
             member_id: None,
             quorum: Quorum::Unknown,
             voters: 0,
+            version: None,
         };
         let seats = [entry("db-0"), entry("db-1"), entry("db-2"), entry("other")];
         let gone = seat_entries(&Names::new("db"), &seats, 1, &[pod(2)]);

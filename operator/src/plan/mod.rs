@@ -3,6 +3,7 @@
 //! ```text
 //!   ObservedCluster + ValidatedCluster
 //!      ├─ birth_record   create it, take it over, or leave it
+//!      ├─ written        the version to note in it
 //!      ├─ size_input ─▶ size    the next step towards the size
 //!      ├─ pod_template   the template that stays, if one does
 //!      ├─ rollout        the pods that wait for their replacement, and the next one
@@ -14,6 +15,7 @@
 //! before anything is written.
 
 use muster_api::status::EtcdClusterStatus;
+use muster_api::version::Version;
 
 use self::birth_record::{RecordInput, RecordStep};
 use self::claims::ClaimUpdate;
@@ -24,6 +26,7 @@ use self::size::SizePlan;
 use crate::dereference::ObservedCluster;
 use crate::ownership::{self, Blocked};
 use crate::validate::ValidatedCluster;
+use crate::written::Written;
 
 pub(crate) mod birth_record;
 pub(crate) mod claims;
@@ -38,6 +41,8 @@ pub(crate) mod size_input;
 pub(crate) struct Plan {
     pub(crate) size: SizePlan,
     pub(crate) record: RecordStep,
+    /// The version to note in the birth record.
+    pub(crate) written: Option<Version>,
     /// The pod template that stays; none if this release builds a new one.
     pub(crate) template: Option<Template>,
     pub(crate) rollout: RolloutPlan,
@@ -66,9 +71,11 @@ pub(crate) fn plan(
     );
     let claims = claims::plan(cluster, observed, published.cluster_id);
     let cleanup = cleanup::plan(cluster, observed, published, &size);
+    let written = Written::of(observed, published).to_note(cluster.version);
     Ok(Plan {
         size,
         record,
+        written,
         template,
         rollout,
         claims,

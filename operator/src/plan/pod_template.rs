@@ -80,7 +80,7 @@ mod tests {
 
     fn cluster(version: &str) -> ValidatedCluster {
         let spec = EtcdClusterSpec {
-            version: version.into(),
+            version: Some(version.into()),
             ..EtcdClusterSpec::of_size(3)
         };
         let valid = crate::validate::spec("db", &spec).unwrap();

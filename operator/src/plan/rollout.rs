@@ -70,6 +70,13 @@ pub(crate) fn plan(input: &RolloutInput<'_>, size: &SizePlan) -> RolloutPlan {
     }
 }
 
+/// The revision of a StatefulSet's present template; none while Kubernetes computes it.
+pub(crate) fn revision(set: &StatefulSet) -> Option<&str> {
+    let status = set.status.as_ref();
+    let current = status.filter(|status| status.observed_generation == set.metadata.generation)?;
+    current.update_revision.as_deref()
+}
+
 impl<'a> RolloutInput<'a> {
     pub(crate) fn new(
         observed: &'a ObservedCluster,
@@ -79,12 +86,9 @@ impl<'a> RolloutInput<'a> {
         formed: bool,
     ) -> Self {
         let set = observed.set.as_ref();
-        let generation = set.and_then(|set| set.metadata.generation);
-        let status = set.and_then(|set| set.status.as_ref());
-        let current = status.filter(|status| status.observed_generation == generation);
         Self {
-            generation,
-            revision: current.and_then(|status| status.update_revision.as_deref()),
+            generation: set.and_then(|set| set.metadata.generation),
+            revision: set.and_then(revision),
             pods: &observed.pods,
             wanted: size.size,
             members: &published.members,

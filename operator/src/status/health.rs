@@ -10,6 +10,7 @@ use self::trouble::Trouble;
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
+    VERSION_MISMATCH,
 };
 use crate::dereference::{ObservedCluster, PodView};
 use crate::obstacle::Obstacle;
@@ -17,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::birth_record::{self, RecordStep};
 use crate::plan::size::{SizePlan, SizeStep};
 use crate::validate::ValidatedCluster;
+use crate::written;
 
 mod placement;
 #[cfg(test)]
@@ -40,6 +42,8 @@ pub(crate) struct HealthInput<'a> {
     pub(crate) obstacles: &'a BTreeMap<u32, Obstacle>,
     /// The clause that says which eviction is refused, and why.
     pub(crate) refusal: Option<&'a str>,
+    /// The sentence about pods that run another version than the template says.
+    pub(crate) mismatch: Option<String>,
 }
 
 /// A cluster's summary and conditions.
@@ -152,6 +156,7 @@ impl<'a> HealthInput<'a> {
             record_damage: observed.record.as_ref().and_then(birth_record::damage),
             obstacles: &observed.obstacles,
             refusal: None,
+            mismatch: written::mismatch(observed, published),
         }
     }
 
@@ -308,7 +313,11 @@ impl<'a> HealthInput<'a> {
         let shared = self
             .shared_nodes()
             .map(|text| Finding::new(SHARED_NODE, true, Reason::MembersShareNode, text));
-        even.into_iter().chain(advisory).chain(shared).collect()
+        let mismatch = self
+            .mismatch
+            .as_ref()
+            .map(|text| Finding::new(VERSION_MISMATCH, true, Reason::VersionMismatch, text.clone()));
+        even.into_iter().chain(advisory).chain(shared).chain(mismatch).collect()
     }
 
     fn unready(&self) -> Vec<u32> {

@@ -14,7 +14,7 @@ pub(crate) use self::report::{report, report_unreadable};
 use crate::apply::Applied;
 use crate::conditions::{
     DEGRADED, EVEN_SIZE, Finding, PROGRESSING, QUORUM_LOST, READY, SHARED_NODE, STALLED, Summary, VERSION_ADVISORY,
-    previous,
+    VERSION_MISMATCH, previous,
 };
 use crate::dereference::ObservedCluster;
 use crate::error::ReconcileError;
@@ -102,7 +102,14 @@ pub(crate) fn render_unreadable(unreadable: &Unreadable, now: &Time) -> EtcdClus
 }
 
 /// Conditions that a stalled reconciliation leaves as they are.
-const KEPT: &[&str] = &[DEGRADED, QUORUM_LOST, EVEN_SIZE, SHARED_NODE, VERSION_ADVISORY];
+const KEPT: &[&str] = &[
+    DEGRADED,
+    QUORUM_LOST,
+    EVEN_SIZE,
+    SHARED_NODE,
+    VERSION_ADVISORY,
+    VERSION_MISMATCH,
+];
 
 /// Renders the operator's fields, and nothing of anybody else's.
 pub(crate) fn render(observed: &ObservedCluster, outcome: &Outcome<'_>, now: &Time) -> EtcdClusterStatus {

@@ -8,6 +8,7 @@ use super::*;
 use crate::generate::crd::definition;
 use crate::status::render_unreadable;
 use crate::validate;
+use crate::written::Written;
 
 mod arbitrary;
 
@@ -106,7 +107,7 @@ proptest! {
         let text = serde_json::to_string(&object).unwrap();
         match read(object) {
             // A verdict on the spec, and no panic.
-            Ok(cluster) => drop(validate::stored(&cluster, None)),
+            Ok(cluster) => drop(validate::stored(&cluster, &Written::default())),
             Err(unreadable) => return Err(TestCaseError::fail(format!("{unreadable}: {text}"))),
         }
     }
@@ -115,7 +116,7 @@ proptest! {
     fn whatever_is_stored_ends_in_a_cluster_or_in_a_sentence(spec in anything(), status in anything()) {
         let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
         match read(stored(spec, status)) {
-            Ok(cluster) => drop(validate::stored(&cluster, None)),
+            Ok(cluster) => drop(validate::stored(&cluster, &Written::default())),
             Err(unreadable) => {
                 let status = render_unreadable(&unreadable, &now);
                 let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled").unwrap();

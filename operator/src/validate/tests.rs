@@ -30,7 +30,7 @@ fn a_spec_that_names_only_a_size_is_complete() {
 fn the_image_follows_repository_and_version() {
     for version in ["3.5.21", "v3.5.21"] {
         let valid = check(|spec| {
-            spec.version = version.into();
+            spec.version = Some(version.into());
             spec.repository = Some("registry.example/etcd".into());
         });
         assert_eq!(valid.unwrap().pods.image, "registry.example/etcd:v3.5.21");
@@ -62,7 +62,7 @@ fn what_can_never_work_is_refused() {
     assert_eq!(check(|spec| spec.size = -1).unwrap_err(), Invalid::Size(-1));
     assert_eq!(check(|spec| spec.size = 10).unwrap_err(), Invalid::Size(10));
     assert!(matches!(
-        check(|spec| spec.version = "3.4.0".into()),
+        check(|spec| spec.version = Some("3.4.0".into())),
         Err(Invalid::Version(_))
     ));
     assert!(matches!(
@@ -111,14 +111,17 @@ fn the_fingerprint_follows_what_pods_are_made_from_and_nothing_else() {
         base
     );
     assert_eq!(
-        check(|spec| spec.version = format!("v{}", version::DEFAULT))
+        check(|spec| spec.version = Some(format!("v{}", version::DEFAULT)))
             .unwrap()
             .pods
             .fingerprint(),
         base
     );
     assert_ne!(
-        check(|spec| spec.version = "3.5.21".into()).unwrap().pods.fingerprint(),
+        check(|spec| spec.version = Some("3.5.21".into()))
+            .unwrap()
+            .pods
+            .fingerprint(),
         base
     );
     assert_ne!(
@@ -134,6 +137,6 @@ fn the_fingerprint_follows_what_pods_are_made_from_and_nothing_else() {
 /// operator restarts their pods.
 #[test]
 fn the_fingerprint_of_a_plain_cluster_never_changes() {
-    let valid = check(|spec| spec.version = "3.5.21".into()).unwrap();
+    let valid = check(|spec| spec.version = Some("3.5.21".into())).unwrap();
     assert_eq!(valid.pods.fingerprint(), "ca9b67bc291c7e0b");
 }

@@ -70,6 +70,7 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
         wal,
         join,
         wal_seen: identity.wal_seen,
+        nameless: identity.home.is_none(),
         leftovers: wal.is_none() && volume.data_dir().join("member").exists(),
         tombstone: identity.tombstone.map(|t| Identity {
             member: MemberId(t.member_id),
@@ -77,5 +78,25 @@ fn disk(volume: &Volume, peer_url: &str) -> Disk {
         }),
         corrupt_before: identity.discarded_corrupt,
         unreadable: unreadable.or(archiving),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Home;
+
+    #[test]
+    fn a_volume_of_an_earlier_build_is_nameless_until_its_home_is_noted() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home {
+            namespace: "a".to_owned(),
+            cluster: "c1".to_owned(),
+        };
+        let open = || Volume::open(root.path(), "c1-0", &home, [7; 16]).unwrap();
+        std::fs::write(root.path().join("identity.json"), r#"{"volume": "v", "pod": "c1-0"}"#).unwrap();
+        assert!(disk(&open(), "http://c1-0").nameless);
+        open().update(|identity| identity.home = Some(home.clone())).unwrap();
+        assert!(!disk(&open(), "http://c1-0").nameless);
     }
 }

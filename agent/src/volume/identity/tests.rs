@@ -37,6 +37,14 @@ fn a_volume_of_an_earlier_build_is_opened_and_stays_without_a_home_until_it_is_c
 }
 
 #[test]
+fn data_without_an_identity_has_no_home_until_it_is_confirmed() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("data/member/wal")).unwrap();
+    assert_eq!(open(root.path()).unwrap().identity().home, None);
+    assert_eq!(open(root.path()).unwrap().identity().home, None);
+}
+
+#[test]
 fn a_volume_with_files_of_somebody_else_is_refused_and_stays_as_it_is() {
     let root = tempfile::tempdir().unwrap();
     for name in ["base", "global", "PG_VERSION", "pg_wal", "lost+found", ".snapshot"] {
@@ -45,6 +53,32 @@ fn a_volume_with_files_of_somebody_else_is_refused_and_stays_as_it_is() {
     let sentence = open(root.path()).unwrap_err().to_string();
     assert!(sentence.contains("PG_VERSION, base, global and 1 more"), "{sentence}");
     assert!(!path(root.path()).exists());
+}
+
+#[test]
+fn a_folder_named_data_is_etcds_only_with_etcds_data_in_it() {
+    let holds = |files: &[&str]| {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let opened = open(root.path()).map(drop).map_err(|error| error.to_string());
+        assert_eq!(opened.is_ok(), path(root.path()).exists());
+        opened
+    };
+    let sentence = holds(&["data/PG_VERSION", "data/base/1"]).unwrap_err();
+    assert!(
+        sentence.contains("files that are not etcd's: data/PG_VERSION, data/base."),
+        "{sentence}"
+    );
+    // Not even beside the names that a volume of etcd has at its root.
+    let sentence = holds(&["data/data/1", "data/archive/2"]).unwrap_err();
+    assert!(sentence.contains("data/archive, data/data"), "{sentence}");
+    assert!(holds(&["data"]).is_err());
+    assert_eq!(holds(&["data/member/snap/db", "data/notes"]), Ok(()));
+    assert_eq!(holds(&["data/.snapshot", "data/lost+found/1"]), Ok(()));
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn at_rest(n: u32) -> Case {
         member_id: None,
         quorum: Quorum::Ok,
         voters: n as i32,
+        version: None,
     });
     let status = EtcdClusterStatus {
         cluster_id: Some(HexId(7)),
@@ -97,6 +98,7 @@ impl Case {
             record_damage: None,
             obstacles,
             refusal: *refusal,
+            mismatch: None,
         }
     }
 

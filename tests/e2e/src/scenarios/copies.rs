@@ -14,7 +14,7 @@ use crate::writer::Writer;
 /// The scenarios of this file.
 pub(super) const SCENARIOS: &[Scenario] = &[scenario!(
     "copied-volume",
-    "a copy of a live member's volume in another namespace: refused there, and unnoticed here",
+    "a copy of a live member's volume in another namespace, with and without names: refused there, and unnoticed here",
     copied_volume
 )];
 
@@ -24,7 +24,7 @@ async fn copied_volume(cx: &Ctx) -> Result<()> {
     let writer = Writer::start(&cluster).await?;
     let namespace = format!("{}-copy", cx.namespace);
     let there = Kubectl::new(&namespace);
-    let volume = copy_volume(cx, &there, &namespace).await?;
+    let (volume, path) = copy_volume(cx, &there, &namespace).await?;
     cx.step(format!("kubectl apply demo with size 1 in {namespace}, over {volume}"));
     there.apply(&cluster.manifest(1)).await?;
     let why = until("the copy to be refused", secs(90), async || refused(&there).await).await?;
@@ -42,12 +42,43 @@ async fn copied_volume(cx: &Ctx) -> Result<()> {
         Ok(())
     })
     .await?;
+    forget_names(cx, &path).await?;
+    let nameless = async || {
+        let why = refused(&there).await?;
+        ensure!(why.contains("does not say whose, and may be a copy"), "it says: {why}");
+        Ok(why)
+    };
+    cx.note(until("the copy without names to be refused", secs(60), nameless).await?);
+    holds(
+        "the original whole, and the nameless copy refused",
+        secs(10),
+        async || {
+            nameless().await?;
+            let now = cluster.converged(3, secs(1)).await?;
+            ensure!(now == before, "the original changed: {before:?}, {now:?}");
+            Ok(())
+        },
+    )
+    .await?;
     writer.finish(&cluster).await?;
     Ok(())
 }
 
-/// Copies the volume of seat 0 as one that is bound to the claim of the same name in `namespace`; returns its name.
-async fn copy_volume(cx: &Ctx, there: &Kubectl, namespace: &str) -> Result<String> {
+/// Makes a volume's identity that of an earlier release, which noted neither namespace nor cluster.
+async fn forget_names(cx: &Ctx, path: &str) -> Result<()> {
+    cx.step("the copy's identity loses its names");
+    let (file, new) = (format!("{path}/identity.json"), format!("{path}/identity.new"));
+    let mut identity: Value = serde_json::from_slice(&tokio::fs::read(&file).await?)?;
+    let keys = identity.as_object_mut().context("no identity")?;
+    ensure!(keys.remove("namespace").is_some(), "the identity names no namespace");
+    keys.remove("cluster");
+    tokio::fs::write(&new, serde_json::to_vec(&identity)?).await?;
+    Ok(tokio::fs::rename(&new, &file).await?)
+}
+
+/// Copies the volume of seat 0 as one that is bound to the claim of the same name in `namespace`; returns its name
+/// and its folder.
+async fn copy_volume(cx: &Ctx, there: &Kubectl, namespace: &str) -> Result<(String, String)> {
     let claim = cx.kubectl.get("persistentvolumeclaim/data-demo-0").await?;
     let name = claim.context("no claim")?["spec"]["volumeName"].clone();
     let name = name.as_str().context("a claim without a volume")?.to_owned();
@@ -70,7 +101,7 @@ async fn copy_volume(cx: &Ctx, there: &Kubectl, namespace: &str) -> Result<Strin
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": copy }, "spec": spec,
         }))
         .await?;
-    Ok(copy)
+    Ok((copy, copy_path))
 }
 
 async fn remove((there, namespace, volume, path): (Kubectl, String, String, String)) -> Result<()> {

@@ -23,6 +23,7 @@ mod scale;
 mod self_check;
 mod storms;
 mod template;
+mod versions;
 mod volumes;
 mod writes;
 
@@ -59,6 +60,7 @@ pub(crate) const HARD: &[&[Scenario]] = &[
     mistakes::SCENARIOS,
     hostile::SCENARIOS,
     copies::SCENARIOS,
+    versions::SCENARIOS,
 ];
 
 /// All scenarios, in the order in which they are run.
