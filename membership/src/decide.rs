@@ -63,15 +63,7 @@ pub fn decide(observed: &Observed, memory: &Memory, now: Time) -> Decision {
                 "waiting for the lock on the volume: another pod of this seat still holds it",
                 RETRY_INTERVAL,
             ),
-            Launcher::LockFails { why } => Draft::wait(
-                Phase::Waiting,
-                Reason::VolumeLockFailed,
-                format!(
-                    "the lock on the volume cannot be taken: {why}; etcd starts once it can: the volume must be mounted for \
-                     writing, writable for the pod's group and not full, and its file system must have locks"
-                ),
-                RETRY_INTERVAL,
-            ),
+            Launcher::LockFails { why } => lock_fails(why),
             Launcher::AwaitingPlan { corrupt } => {
                 memory.leaving_since = None;
                 // What makes way now is one archive more when the seat votes again.
@@ -100,4 +92,16 @@ fn awaiting_plan(observed: &Observed, corrupt: bool, now: Time) -> Draft {
         ),
         None => bootstrap::without_data(observed, now),
     }
+}
+
+fn lock_fails(why: &str) -> Draft {
+    Draft::wait(
+        Phase::Waiting,
+        Reason::VolumeLockFailed,
+        format!(
+            "the lock on the volume cannot be taken: {why}; etcd starts once it can: the volume must be mounted for \
+             writing, writable for the pod's group and not full, and its file system must have locks"
+        ),
+        RETRY_INTERVAL,
+    )
 }
