@@ -180,6 +180,23 @@ fn the_reason_of_a_seat_comes_through_even_one_of_another_release() {
 }
 
 #[test]
+fn an_etcd_that_does_not_start_is_told_by_its_reason_as_long_as_its_pod_is_not_ready() {
+    let mut case = at_rest(3);
+    case.pods[1].ready = false;
+    case.status.seats[1].reason = "EtcdDoesNotStart".into();
+    case.status.seats[1].why = "etcd does not start: no such flag".into();
+    let health = case.assess();
+    let degraded = health.finding(DEGRADED).unwrap();
+    assert_eq!(
+        (degraded.reason, health.cause),
+        (Reason::EtcdDoesNotStart, Some(Reason::EtcdDoesNotStart))
+    );
+    assert!(degraded.message.contains("no such flag"), "{}", degraded.message);
+    case.pods[1].ready = true;
+    assert_eq!(case.assess().holds(DEGRADED), Some(false));
+}
+
+#[test]
 fn quorum_is_lost_only_if_nobody_sees_one() {
     let mut case = at_rest(3);
     case.status.seats[0].quorum = Quorum::Lost;

@@ -38,6 +38,10 @@ impl HealthInput<'_> {
         if quorum == Quorum::Lost {
             return trouble(Reason::QuorumLost, self.lost_quorum());
         }
+        // etcd's own words say more than that its container ends again and again.
+        if let Some(seat) = self.without_start() {
+            return trouble(Reason::EtcdDoesNotStart, sentence(seat));
+        }
         if let Some((_, obstacle)) = self.obstructed().next() {
             return trouble(obstacle.reason, self.hindrances().join(" "));
         }
@@ -56,6 +60,13 @@ impl HealthInput<'_> {
         let reason = trouble?.reason;
         let obstacle = self.obstructed().next().filter(|_| reason == Reason::QuorumLost);
         Some(obstacle.map_or(reason, |(_, obstacle)| obstacle.reason))
+    }
+
+    /// A seat whose etcd ends before it serves, again and again.
+    fn without_start(&self) -> Option<&SeatStatus> {
+        let unready: Vec<String> = self.unready().iter().map(|seat| self.names().pod(*seat)).collect();
+        let fails = |seat: &&SeatStatus| seat.reason == Reason::EtcdDoesNotStart.name();
+        self.alive().filter(fails).find(|seat| unready.contains(&seat.name))
     }
 
     /// The wanted seats whose pods something keeps from running.
