@@ -28,6 +28,7 @@ mod hook;
 mod http_get;
 mod kubernetes;
 mod launcher;
+mod one_line;
 mod sidecar;
 mod socket;
 pub mod volume;

@@ -73,7 +73,8 @@ pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result
         Err(error) => return Err(error),
     };
     // No client.
-    let written = Written::of(&observed, &observed.published());
+    let published = observed.published();
+    let written = Written::of(&observed, &published);
     let valid = match validate::stored(&observed.cluster, &written) {
         Ok(valid) => valid,
         Err(invalid) => {
@@ -81,7 +82,7 @@ pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result
             return Ok(Action::requeue(RESYNC));
         }
     };
-    match advance(context, &observed, &valid).await {
+    match advance(context, &observed, &published, &written, &valid).await {
         Err(error) => give_up(context, &observed, error).await,
         done => done,
     }
@@ -91,16 +92,17 @@ pub(crate) async fn reconcile(cluster: &ClusterKey, context: &Context) -> Result
 async fn advance(
     context: &Context,
     observed: &ObservedCluster,
+    published: &EtcdClusterStatus,
+    written: &Written,
     valid: &ValidatedCluster,
 ) -> Result<Action, ReconcileError> {
     // No client.
-    let published = observed.published();
-    let plan = plan(observed, &published, valid)?;
+    let plan = plan(observed, published, written, valid)?;
     // No client.
     let known = context.dependents.known(&observed.cluster);
     let prepared = prepare(valid, observed, &plan, &context.agent_image, known);
     // Client required: writes.
-    carry_out(context, observed, valid, &published, &plan, prepared).await
+    carry_out(context, observed, valid, published, &plan, prepared).await
 }
 
 /// Makes every write of a reconciliation.

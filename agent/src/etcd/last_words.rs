@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::one_line::one_line;
+
 /// A line of etcd's log.
 #[derive(Deserialize)]
 struct LogLine {
@@ -16,25 +18,23 @@ struct LogLine {
 /// (etcd `etcdmain/etcd.go`, 3.5 and 3.6).
 const LEVELS: [&str; 4] = ["fatal", "panic", "error", "warn"];
 
-/// Bytes of a cause that are told.
-const LONGEST: usize = 300;
+/// The place of a wrong option, for people.
+const OPTIONS: &str = "(see spec.etcdOptions)";
 
 /// The cause, by the first line on stderr and the last ones; `None` if they say nothing of it.
 pub(crate) fn last_words(first: Option<&str>, last: &[String]) -> Option<String> {
     // A flag that it cannot read: what is wrong, before its whole usage.
     if let Some(first) = first.filter(|line| is_of_flags(line)) {
-        return Some(clause(&format!("{first} (see spec.etcdOptions)")));
+        return Some(clause(&format!("{first} {OPTIONS}")));
     }
     let lines: Vec<LogLine> = last.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of_level = |level: &&str| lines.iter().rev().find(|line| line.level == *level && line.tells());
     if let Some(line) = LEVELS.iter().find_map(of_level) {
         let words = if line.error.is_empty() { &line.msg } else { &line.error };
-        let hint = if line.msg == "failed to verify flags" {
-            " (see spec.etcdOptions)"
-        } else {
-            ""
-        };
-        return Some(clause(&format!("{words}{hint}")));
+        return Some(match line.msg.as_str() {
+            "failed to verify flags" => clause(&format!("{words} {OPTIONS}")),
+            _ => clause(words),
+        });
     }
     // Without a log, as a program that is none: of a panic its first line, of anything else the last one.
     let panic = last
@@ -60,19 +60,15 @@ fn is_of_flags(line: &str) -> bool {
         || line.starts_with("invalid boolean ")
 }
 
-/// One line, without a full stop, and not too long.
+/// One line, without a full stop.
 fn clause(words: &str) -> String {
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = line.trim_end_matches('.');
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    one_line(words).trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::one_line::LONGEST;
 
     fn words(lines: &[&str]) -> Option<String> {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();

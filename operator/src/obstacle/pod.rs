@@ -1,7 +1,7 @@
 //! The obstacles that a pod's own status tells. No client.
 
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
+    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -69,8 +69,7 @@ pub(crate) fn waits(pod: &Pod) -> bool {
 
 fn condition_is(pod: &Pod, kind: &str, status: &str) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let is =
-        |condition: &k8s_openapi::api::core::v1::PodCondition| condition.type_ == kind && condition.status == status;
+    let is = |condition: &PodCondition| condition.type_ == kind && condition.status == status;
     conditions.into_iter().flatten().any(is)
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Plan {
 pub(crate) fn plan(
     observed: &ObservedCluster,
     published: &EtcdClusterStatus,
+    written: &Written,
     cluster: &ValidatedCluster,
 ) -> Result<Plan, Blocked> {
     refuse_others(observed, cluster)?;
@@ -71,7 +72,7 @@ pub(crate) fn plan(
     );
     let claims = claims::plan(cluster, observed, published.cluster_id);
     let cleanup = cleanup::plan(cluster, observed, published, &size);
-    let written = Written::of(observed, published).to_note(cluster.version);
+    let written = written.to_note(cluster.version);
     Ok(Plan {
         size,
         record,

@@ -206,7 +206,8 @@ impl<'a> HealthInput<'a> {
         (settled && nobody_runs).then(|| format!("A person has to decide: {}", seat.why))
     }
 
-    /// The condition that all is as it should be. What is out of order comes before what is under way: it may be why nothing moves.
+    /// The condition that all is as it should be. What is out of order comes before what is under way: it may be why
+    /// nothing moves.
     fn ready(&self, quorum: Quorum, trouble: Option<&Trouble>, progress: Option<&Progress>) -> Finding {
         let finding = |reason, message: &str| Finding::new(READY, false, reason, message);
         match (trouble, progress) {

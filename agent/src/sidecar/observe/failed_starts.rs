@@ -1,6 +1,7 @@
 //! Starts of etcd that failed, one after the other.
 
 use muster_membership::{FailedStarts, Time};
+use rustix::process::Signal;
 
 use crate::etcd::last_words;
 use crate::sidecar::agent::Agent;
@@ -46,10 +47,11 @@ fn after(before: Option<FailedStarts>, exit: &Exit, now: Time) -> Option<FailedS
 
 /// The cause of an end that is a failure.
 fn words(exit: &Exit) -> Option<String> {
-    const TERM: i32 = rustix::process::Signal::TERM.as_raw();
+    const TERM: i32 = Signal::TERM.as_raw();
+    const KILL: i32 = Signal::KILL.as_raw();
     let how = match (exit.code, exit.signal) {
         (Some(0), _) | (_, Some(TERM)) => return None,
-        (_, Some(9)) => "it was killed, as the kernel does when a container reaches its memory limit".to_owned(),
+        (_, Some(KILL)) => "it was killed, as the kernel does when a container reaches its memory limit".to_owned(),
         (_, Some(signal)) => format!("signal {signal} ended it"),
         (Some(code), _) => format!("it ended with code {code}"),
         (None, None) => "it cannot be run".to_owned(),

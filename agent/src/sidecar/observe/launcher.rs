@@ -2,8 +2,8 @@
 
 use muster_membership::{Launcher, Reading};
 
-use super::unread::one_line;
 use crate::etcd::corruption::tells_of_corruption;
+use crate::one_line::one_line;
 use crate::sidecar::agent::Agent;
 use crate::socket::protocol::{Exit, Lock};
 use crate::socket::server::{LauncherPhase, LauncherState};

@@ -6,9 +6,7 @@ use muster_membership::Unread;
 
 use crate::etcd::Failure;
 use crate::kubernetes::BirthFailure;
-
-/// Letters of another program's words in a sentence; the rest is cut.
-const LONGEST: usize = 300;
+use crate::one_line::one_line;
 
 /// An error of a read.
 pub(super) trait Cause: std::fmt::Display {
@@ -75,19 +73,6 @@ fn words(message: &str, reason: &str, code: u16) -> String {
         ("", "") => format!("HTTP {code}"),
         ("", reason) => one_line(reason),
         (message, _) => one_line(message),
-    }
-}
-
-/// A text without line breaks and control characters, cut to [`LONGEST`].
-pub(super) fn one_line(text: &str) -> String {
-    let words: Vec<_> = text
-        .split(|letter: char| letter.is_whitespace() || letter.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
     }
 }
 
@@ -220,10 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_others_fit_one_line() {
-        assert_eq!(one_line(" a\r\nb\t\u{1b}[0m  c\n"), "a b [0m c");
-        let long = one_line(&"é".repeat(2 * LONGEST));
-        assert_eq!((long.chars().count(), long.chars().last()), (LONGEST + 1, Some('…')));
+    fn an_answer_without_a_sentence_has_a_reason_or_its_status() {
         assert_eq!(words("", "", 418), "HTTP 418");
         assert_eq!(words("", "Forbidden", 403), "Forbidden");
     }

@@ -15,8 +15,8 @@ pub(super) struct Trouble {
 }
 
 impl HealthInput<'_> {
-    /// The trouble, if something is out of order; the worst first. Pods that cannot run are told also while the cluster changes, which will not
-    /// end without them; pods that are only not ready yet are not.
+    /// The trouble, if something is out of order; the worst first. Pods that cannot run are told also while the cluster
+    /// changes, which will not end without them; pods that are only not ready yet are not.
     pub(super) fn trouble(&self, quorum: Quorum, progressing: bool) -> Option<Trouble> {
         let trouble = |reason, message| Some(Trouble { reason, message });
         let record = self.names().birth_record();
